@@ -1,0 +1,10 @@
+//! The engine over the memory store, driven without sockets by real keys and real envelopes.
+
+mod handshake;
+mod log;
+mod mail;
+mod malformed;
+mod presence;
+mod roster;
+mod session;
+mod world;

@@ -1,0 +1,187 @@
+use super::*;
+
+fn parsed(args: &[&str]) -> Cli {
+    match parse(std::iter::once("claudemesh").chain(args.iter().copied()).map(OsString::from)) {
+        Ok(cli) => cli,
+        Err(error) => panic!("{args:?}: {error}"),
+    }
+}
+
+fn refused(args: &[&str]) -> clap::Error {
+    match parse(std::iter::once("claudemesh").chain(args.iter().copied()).map(OsString::from)) {
+        Ok(_) => panic!("{args:?} is accepted"),
+        Err(error) => error,
+    }
+}
+
+const ID: &str = crate::testing::ID;
+
+#[test]
+fn the_definition_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_form_of_every_verb_parses() {
+    let lines: &[&str] = &[
+        "up",
+        "up --mesh team --name alice --listen 127.0.0.1:0 --advertise ws://10.0.0.5:7900 --insecure-ws",
+        "up --broker wss://mesh.example.org --foreground",
+        "down",
+        "broker run --listen 0.0.0.0:7900 --data /tmp/b",
+        "invite",
+        "invite --uses 3 --expires 7d --role member --name-hint bob",
+        "invite create --uses 1000",
+        "invite list",
+        "invite --json list",
+        "invite --mesh team create --uses 3",
+        "invite revoke 5d41a02b --mesh team",
+        "join - --name bob",
+        "join https://mesh.example.org/i#abc",
+        "send bob hello",
+        "send bob -",
+        "send bob -5",
+        "send --json bob -- --not-a-flag",
+        "send bob/work hi --priority now --ttl 7d --wait delivered --timeout 30s --session ci",
+        "send bob hi --wait read --timeout 30",
+        "message send bob hi",
+        "inbox --unread --wait 5 --limit 10 --peek",
+        "message inbox --wait 5m",
+        "listen --consumer ci --session work",
+        "peers --all",
+        "peer list --all",
+        "summary text",
+        "summary --clear",
+        "status",
+        "status set dnd --mesh team",
+        "whoami --mesh team",
+        "mesh list",
+        "mesh use team",
+        "mesh rename team other",
+        "mesh leave team --yes",
+        "mesh delete team",
+        "member list",
+        "member remove bob --yes",
+        "member role bob admin",
+        "completions bash",
+        "daemon",
+    ];
+    for line in lines {
+        parsed(&line.split(' ').collect::<Vec<_>>());
+    }
+    parsed(&["message", "status", ID]);
+    parsed(&["send", "bob", "hi", "--id", ID, "--reply-to", ID]);
+}
+
+#[test]
+fn wrong_command_lines_are_refused() {
+    let lines: &[&str] = &[
+        "",
+        "frob",
+        "up --broker wss://h --listen 127.0.0.1:0",
+        "up --listen nowhere",
+        "up --broker https://h",
+        "broker",
+        "broker run --listen 127.0.0.1:0",
+        "invite --uses 0",
+        "invite --uses 1001",
+        "invite --expires 7",
+        "invite --role owner",
+        "invite --uses 3 list",
+        "invite --name-hint bob revoke 5d41a02b",
+        "completions bash --json",
+        "join",
+        "send bob",
+        "send bob two words",
+        "send bob,eve hi",
+        "send bob hi --timeout 3s",
+        "send bob hi --wait sent",
+        "send bob hi --id 7",
+        "send bob hi --ttl 0s",
+        "send bob --what",
+        "inbox --limit 0",
+        "inbox --wait soon",
+        "message status 7",
+        "status set lazy",
+        "summary",
+        "summary text --clear",
+        "member role bob king",
+        "completions tcsh-but-not",
+        // Flags that would mean nothing.
+        "down --mesh team",
+        "status --mesh team",
+        "mesh list --mesh team",
+        "broker run --listen 127.0.0.1:0 --data d --mesh team",
+        "whoami --session ci",
+        "peers --session ci",
+    ];
+    for line in lines {
+        let error = refused(&line.split_whitespace().collect::<Vec<_>>());
+        assert!(error.use_stderr() && error.exit_code() == 2, "{line}");
+    }
+}
+
+#[test]
+fn typing_errors_get_a_suggestion() {
+    for (line, suggestion) in [
+        ("inbx", "inbox"),
+        ("sned bob hi", "send"),
+        ("inbox --unreda", "--unread"),
+        ("send bob hi --wait deliverd", "delivered"),
+        ("mesh lst", "list"),
+    ] {
+        let error = refused(&line.split(' ').collect::<Vec<_>>()).to_string();
+        assert!(error.contains(suggestion), "{line}: {error}");
+    }
+}
+
+#[test]
+fn a_bare_link_means_join() {
+    let link = crate::testing::LINK;
+    for args in [
+        vec![link],
+        vec![link, "--name", "bob"],
+        vec!["--json", link],
+        vec!["--mesh", "team", link, "--json"],
+        vec!["--mesh=team", link],
+    ] {
+        assert!(matches!(parsed(&args).command, Command::Join(_)), "{args:?}");
+    }
+    // Only in the verb's place.
+    assert!(matches!(parsed(&["send", "bob", link]).command, Command::Send(_)));
+}
+
+#[test]
+fn json_is_seen_where_parsing_fails() {
+    let wants = |line: &str| wants_json(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+    assert!(wants("claudemesh frob --json") && wants("claudemesh --json frob"));
+    assert!(!wants("claudemesh send bob -- --json") && !wants("claudemesh inbox"));
+}
+
+#[test]
+fn servers_are_told_from_the_rest() {
+    for line in ["daemon", "up --foreground", "broker run --listen 127.0.0.1:0 --data d"] {
+        assert!(parsed(&line.split(' ').collect::<Vec<_>>()).command.is_server(), "{line}");
+    }
+    for line in ["up", "send bob hi", "listen"] {
+        assert!(!parsed(&line.split(' ').collect::<Vec<_>>()).command.is_server(), "{line}");
+    }
+}
+
+#[test]
+fn every_verb_explains_itself_with_examples() {
+    fn check(command: &mut clap::Command, path: &str) {
+        let path = format!("{path} {}", command.get_name());
+        assert!(command.get_about().is_some(), "{path} says what it does");
+        if command.has_subcommands() {
+            let verbs: Vec<String> = command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+            for verb in verbs.iter().filter(|verb| *verb != "help") {
+                check(command.find_subcommand_mut(verb).unwrap(), &path);
+            }
+        } else if !command.is_hide_set() {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Examples:\n  claudemesh "), "{path} has examples");
+        }
+    }
+    check(&mut Cli::command(), "");
+}

@@ -1,0 +1,125 @@
+//! The verbs, one per file: each parses its own arguments, calls the service, and shows what came back.
+
+use claudemesh_client::api::{MemberRef, MeshInfo};
+use jiff::Timestamp;
+
+use crate::app::App;
+use crate::args::Command;
+use crate::report::Failure;
+
+pub(crate) mod broker;
+pub(crate) mod completions;
+pub(crate) mod daemon;
+pub(crate) mod down;
+pub(crate) mod inbox;
+pub(crate) mod invite;
+pub(crate) mod join;
+pub(crate) mod listen;
+pub(crate) mod member;
+pub(crate) mod mesh;
+pub(crate) mod message;
+pub(crate) mod peers;
+pub(crate) mod send;
+pub(crate) mod status;
+pub(crate) mod summary;
+pub(crate) mod up;
+pub(crate) mod whoami;
+
+/// How a command ends.
+pub(crate) type Outcome = Result<(), Failure>;
+
+/// Runs a verb.
+///
+/// # Errors
+/// What the verb met, to be reported once.
+pub(crate) async fn run(app: &mut App, command: Command) -> Outcome {
+    match command {
+        Command::Up(args) => up::run(app, args).await,
+        Command::Down => down::run(app).await,
+        Command::Broker(verb) => broker::run(app, verb).await,
+        Command::Invite(args) => invite::run(app, args).await,
+        Command::Join(args) => join::run(app, args).await,
+        Command::Send(args) | Command::Message(message::Verb::Send(args)) => send::run(app, args).await,
+        Command::Inbox(args) | Command::Message(message::Verb::Inbox(args)) => inbox::run(app, args).await,
+        Command::Listen(args) => listen::run(app, args).await,
+        Command::Message(message::Verb::Status(args)) => message::run(app, args).await,
+        Command::Peers(args) | Command::Peer(peers::Verb::List(args)) => peers::run(app, args).await,
+        Command::Summary(args) => summary::run(app, args).await,
+        Command::Status(args) => status::run(app, args).await,
+        Command::Whoami => whoami::run(app).await,
+        Command::Mesh(verb) => mesh::run(app, verb).await,
+        Command::Member(verb) => member::run(app, verb).await,
+        Command::Completions(args) => completions::run(app, args),
+        Command::Daemon => daemon::run(app).await,
+    }
+}
+
+/// Digits of a key that are enough to address it.
+const SHORT: usize = 8;
+
+/// The start of an id.
+fn short(id: &str) -> &str {
+    id.char_indices().nth(SHORT).map_or(id, |(end, _)| &id[..end])
+}
+
+/// A member's name, or the start of its key while no name is known.
+fn name_of<'a>(name: &'a str, id: &'a str) -> &'a str {
+    if name.is_empty() { short(id) } else { name }
+}
+
+/// A member's name with the key that tells it from another of that name.
+fn who(member: &MemberRef) -> String {
+    if member.name.is_empty() {
+        return short(&member.id).to_owned();
+    }
+    format!("{} ({})", member.name, short(&member.id))
+}
+
+/// Names of members in a sentence.
+fn names(members: &[MemberRef]) -> String {
+    let names: Vec<&str> = members.iter().map(|member| name_of(&member.name, &member.id)).collect();
+    if names.is_empty() { "nobody".into() } else { names.join(", ") }
+}
+
+/// A time for a reader: to the minute, in UTC as everything here.
+fn time(rfc3339: &str) -> String {
+    rfc3339
+        .parse::<Timestamp>()
+        .map_or_else(|_| rfc3339.to_owned(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
+}
+
+/// A count with its noun.
+fn count(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// A value's name in the API.
+fn word(value: impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => "unknown".into(),
+    }
+}
+
+/// What to say of the connection to a mesh's broker.
+const fn connection(mesh: &MeshInfo) -> &'static str {
+    if mesh.connected { "connected" } else { "not connected" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_cut_at_characters() {
+        assert_eq!(short("0123456789"), "01234567");
+        assert_eq!(short("0123"), "0123");
+        assert_eq!(short("ééééééééé"), "éééééééé");
+    }
+
+    #[test]
+    fn times_are_for_readers_and_never_fail() {
+        assert_eq!(time("2026-11-21T06:55:12.5Z"), "2026-11-21 06:55 UTC");
+        assert_eq!(time("whenever"), "whenever");
+    }
+}

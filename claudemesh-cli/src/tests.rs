@@ -1,0 +1,7 @@
+//! The whole program against a service made for the test: what it prints, calls, and returns.
+
+mod errors;
+mod human;
+mod json;
+mod reading;
+mod sending;

@@ -1,0 +1,478 @@
+//! One task per mesh: it owns the session and the connection, feeds the one and carries out what it asks.
+//!
+//! Everything at hand is handled as one batch, committed in one transaction, and only then sent. When the commit fails the
+//! session is thrown away and loaded anew, exactly as after a crash.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use claudemesh_core::session::{
+    Action, Append, AppendError, Change, Command, Fault, Identity, Input, Notice, Outgoing, Session,
+};
+use claudemesh_core::wire::Frame;
+use claudemesh_core::{MeshId, MessageId, Millis, PublicKey, SigningKey};
+use rand_core::UnwrapErr;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use super::transport::{self, Link, LinkEvent};
+use crate::error::{Error, ErrorKind};
+use crate::store::{Extra, Store, now_ms};
+
+/// Inputs handled before a commit.
+const MAX_BATCH: usize = 512;
+/// Mail that waited arrives without a pause of this length.
+const SETTLED: Duration = Duration::from_millis(150);
+/// The pause after a failed commit.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+pub(crate) type Rng = UnwrapErr<getrandom::SysRng>;
+
+pub(crate) fn rng() -> Rng {
+    UnwrapErr(getrandom::SysRng)
+}
+
+pub(crate) fn now() -> Millis {
+    Millis(now_ms().unsigned_abs())
+}
+
+type AppendReply = oneshot::Sender<Result<u64, AppendError>>;
+type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+/// What the service asks of a driver.
+pub(crate) enum Order {
+    /// Sends a message; answered when it is on disk, with whether there is more to say of it than that.
+    Send { outgoing: Outgoing, fingerprint: Option<[u8; 32]>, reply: Reply<bool> },
+    /// Hands a command to the session; answered when its effects are on disk.
+    Command(Command, Reply<()>),
+    /// Changes the roster; answered with the entry's index.
+    Append { append: Append, extra: Option<Extra>, reply: AppendReply },
+    /// Looks at the session.
+    Look(Box<dyn FnOnce(&Session) + Send>),
+    /// Ends the driver.
+    Stop(oneshot::Sender<()>),
+}
+
+/// What others see of a driver without asking it.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// Counts commits that a reader of inbox, events or states may want to see.
+    pub(crate) committed: watch::Sender<u64>,
+    /// Whether the session is in step with its broker.
+    pub(crate) ready: watch::Sender<bool>,
+    /// Whether what waited at the broker when this process connected has arrived.
+    pub(crate) caught_up: watch::Sender<bool>,
+    /// Devices whose presence changed.
+    pub(crate) presence: broadcast::Sender<claudemesh_core::DeviceId>,
+    last_error: Mutex<Option<String>>,
+    warnings: Mutex<Vec<&'static str>>,
+}
+
+impl Shared {
+    fn new() -> Self {
+        Self {
+            committed: watch::Sender::new(0),
+            ready: watch::Sender::new(false),
+            caught_up: watch::Sender::new(false),
+            presence: broadcast::Sender::new(1024),
+            last_error: Mutex::default(),
+            warnings: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Faults that came from peers' or the broker's bytes, counted once each.
+    pub(crate) fn warnings(&self) -> Vec<&'static str> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_error(&self, error: Option<String>) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
+
+    fn warn(&self, fault: Fault) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if !warnings.contains(&fault.as_str()) {
+            warnings.push(fault.as_str());
+        }
+    }
+}
+
+/// Where a mesh's driver starts from.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) store: Store,
+    pub(crate) row: i64,
+    pub(crate) mesh: MeshId,
+    pub(crate) seed: zeroize::Zeroizing<[u8; 32]>,
+    pub(crate) broker_key: PublicKey,
+    pub(crate) url: String,
+    pub(crate) insecure: bool,
+    pub(crate) name: Option<String>,
+}
+
+/// A running driver.
+#[derive(Clone, Debug)]
+pub(crate) struct Handle {
+    orders: mpsc::Sender<Order>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Handle {
+    /// Loads the session and starts its task.
+    pub(crate) async fn start(start: Start) -> Result<Self, Error> {
+        let session = load(&start).await?;
+        let shared = Arc::new(Shared::new());
+        let (orders, queue) = mpsc::channel(1024);
+        let (events, incoming) = mpsc::channel(1024);
+        let driver = Driver {
+            session,
+            start,
+            shared: shared.clone(),
+            orders: queue,
+            events,
+            incoming,
+            generation: 0,
+            link: None,
+            outgoing: None,
+            next_token: 0,
+            appends: BTreeMap::new(),
+            settles: None,
+        };
+        tokio::spawn(driver.run());
+        Ok(Self { orders, shared })
+    }
+
+    pub(crate) async fn order(&self, order: Order) -> Result<(), Error> {
+        self.orders.send(order).await.map_err(|_| stopped())
+    }
+
+    /// Asks the session something.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Session) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        let look = Box::new(move |session: &Session| {
+            let _ = reply.send(look(session));
+        });
+        self.order(Order::Look(look)).await?;
+        answer.await.map_err(|_| stopped())
+    }
+
+    /// Hands over a command and waits until its effects are on disk.
+    pub(crate) async fn command(&self, command: Command) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Command(command, reply)).await?;
+        answer.await.map_err(|_| stopped())?
+    }
+
+    /// Ends the driver after its last commit.
+    pub(crate) async fn stop(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.order(Order::Stop(reply)).await.is_ok() {
+            let _ = answer.await;
+        }
+    }
+}
+
+fn stopped() -> Error {
+    Error::new(ErrorKind::Refused, "this mesh is no longer active here").with_hint("see `claudemesh mesh list`")
+}
+
+async fn load(start: &Start) -> Result<Session, Error> {
+    let mut snapshot = start.store.load(start.row, start.mesh).await?;
+    snapshot.name.clone_from(&start.name);
+    let identity = Identity {
+        key: SigningKey::from_seed(&start.seed),
+        boot: claudemesh_core::presence::BootId::generate(&mut rng()),
+        pinned: vec![start.broker_key],
+    };
+    Session::load(identity, snapshot).map_err(|error| {
+        Error::new(ErrorKind::Corrupt, "what the home's store keeps of this mesh does not verify; it was left as it is")
+            .with_hint("restore the store from a copy, or join again by a fresh invite")
+            .with_source(error)
+    })
+}
+
+#[derive(Default)]
+struct Batch {
+    changes: Vec<Change>,
+    extra: Vec<Extra>,
+    frames: Vec<Frame>,
+    notices: Vec<Notice>,
+    replies: Vec<Reply<()>>,
+    sends: Vec<(MessageId, Reply<bool>)>,
+    connect: bool,
+    disconnect: bool,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+/// The messages sent in this batch that are already something else than queued.
+fn eventful(batch: &Batch) -> BTreeSet<MessageId> {
+    if batch.sends.is_empty() {
+        return BTreeSet::new();
+    }
+    let stated = batch.changes.iter().filter_map(|change| match change {
+        Change::State { id, .. } => Some(*id),
+        _ => None,
+    });
+    stated.collect()
+}
+
+struct PendingAppend {
+    extra: Option<Extra>,
+    reply: AppendReply,
+}
+
+struct Driver {
+    session: Session,
+    start: Start,
+    shared: Arc<Shared>,
+    orders: mpsc::Receiver<Order>,
+    events: mpsc::Sender<(u64, LinkEvent)>,
+    incoming: mpsc::Receiver<(u64, LinkEvent)>,
+    generation: u64,
+    link: Option<Link>,
+    outgoing: Option<mpsc::UnboundedSender<Vec<u8>>>,
+    next_token: u64,
+    appends: BTreeMap<u64, PendingAppend>,
+    /// When the mail that waited counts as arrived.
+    settles: Option<tokio::time::Instant>,
+}
+
+impl Driver {
+    async fn run(mut self) {
+        loop {
+            let mut batch = Batch::default();
+            let wait = self.session.deadline().map(|at| Duration::from_millis(at.since(now())));
+            tokio::select! {
+                Some(event) = self.incoming.recv() => self.on_event(event, &mut batch),
+                order = self.orders.recv() => match order {
+                    Some(order) => self.on_order(order, &mut batch),
+                    None => return,
+                },
+                () = tokio::time::sleep_until(self.settles.unwrap_or_else(tokio::time::Instant::now)), if self.settles.is_some() => {
+                    self.settles = None;
+                    self.shared.caught_up.send_replace(true);
+                }
+                () = tokio::time::sleep(wait.unwrap_or(Duration::MAX)), if wait.is_some() => {
+                    self.feed(Input::Tick, &mut batch);
+                }
+            }
+            for _ in 0..MAX_BATCH {
+                if let Ok(event) = self.incoming.try_recv() {
+                    self.on_event(event, &mut batch);
+                } else if let Ok(order) = self.orders.try_recv() {
+                    self.on_order(order, &mut batch);
+                } else {
+                    break;
+                }
+            }
+            self.feed(Input::Flush, &mut batch);
+            if self.finish(batch).await {
+                return;
+            }
+        }
+    }
+
+    fn feed(&mut self, input: Input<'_>, batch: &mut Batch) {
+        for action in self.session.handle(input, now(), &mut rng()) {
+            match action {
+                Action::Persist(change) => batch.changes.push(change),
+                Action::Send(frame) => batch.frames.push(frame),
+                Action::Notify(notice) => batch.notices.push(notice),
+                Action::Connect => (batch.connect, batch.disconnect) = (true, false),
+                Action::Disconnect => (batch.connect, batch.disconnect) = (false, true),
+                _ => {}
+            }
+        }
+    }
+
+    fn on_event(&mut self, (generation, event): (u64, LinkEvent), batch: &mut Batch) {
+        if generation != self.generation {
+            return;
+        }
+        match event {
+            LinkEvent::Opened(outgoing) => {
+                self.outgoing = Some(outgoing);
+                self.feed(Input::Opened, batch);
+            }
+            LinkEvent::Frame(bytes) => self.feed(Input::Frame(&bytes), batch),
+            LinkEvent::Closed(error) => {
+                self.outgoing = None;
+                self.link = None;
+                if let Some(error) = error {
+                    self.shared.set_error(Some(error.message().to_owned()));
+                }
+                self.feed(Input::Closed, batch);
+            }
+        }
+    }
+
+    fn on_order(&mut self, order: Order, batch: &mut Batch) {
+        match order {
+            Order::Send { outgoing, fingerprint, reply } => {
+                if let Some(hash) = fingerprint {
+                    batch.extra.push(Extra::Fingerprint { id: *outgoing.id.as_bytes(), hash });
+                }
+                batch.sends.push((outgoing.id, reply));
+                self.feed(Input::Command(Command::Send(outgoing)), batch);
+            }
+            Order::Command(command, reply) => {
+                self.feed(Input::Command(command), batch);
+                batch.replies.push(reply);
+            }
+            Order::Append { append, extra, reply } => {
+                self.next_token += 1;
+                let token = self.next_token;
+                self.appends.insert(token, PendingAppend { extra, reply });
+                self.feed(Input::Command(Command::Append { token, append }), batch);
+            }
+            Order::Look(look) => look(&self.session),
+            Order::Stop(reply) => batch.stop = Some(reply),
+        }
+    }
+
+    /// Commits, then sends and tells; true when the driver ends.
+    async fn finish(&mut self, mut batch: Batch) -> bool {
+        let answered = self.take_appends(&mut batch);
+        let roster = batch.notices.iter().filter_map(|notice| match notice {
+            Notice::Roster(applied) => Some(super::view::roster_event(applied)),
+            _ => None,
+        });
+        let roster: Vec<Extra> = roster.collect();
+        batch.extra.extend(roster);
+        if self.settles.is_some() && batch.changes.iter().any(|change| matches!(change, Change::Inbox(_))) {
+            self.settles = Some(tokio::time::Instant::now() + SETTLED);
+        }
+        let eventful = eventful(&batch);
+        if !batch.changes.is_empty() || !batch.extra.is_empty() {
+            let committed = self.start.store.commit(self.start.row, batch.changes, batch.extra).await;
+            if let Err(error) = committed {
+                let copy = || Error::new(error.kind(), error.message()).with_hint(error.hint().unwrap_or_default());
+                for reply in batch.replies {
+                    let _ = reply.send(Err(copy()));
+                }
+                for (_, reply) in batch.sends {
+                    let _ = reply.send(Err(copy()));
+                }
+                self.recover(&error).await;
+                return false;
+            }
+            self.shared.committed.send_modify(|count| *count += 1);
+        }
+        if let Some(outgoing) = &self.outgoing {
+            for frame in batch.frames {
+                let _ = outgoing.send(frame.encode());
+            }
+        }
+        for reply in batch.replies {
+            let _ = reply.send(Ok(()));
+        }
+        for (id, reply) in batch.sends {
+            let _ = reply.send(Ok(eventful.contains(&id)));
+        }
+        for (reply, result) in answered {
+            let _ = reply.send(result);
+        }
+        for notice in batch.notices {
+            self.tell(notice);
+        }
+        self.switch_link(batch.connect, batch.disconnect);
+        match batch.stop {
+            Some(reply) => {
+                self.outgoing = None;
+                let _ = reply.send(());
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Roster appends that are done; what belongs to them is committed with their entry.
+    fn take_appends(&mut self, batch: &mut Batch) -> Vec<(AppendReply, Result<u64, AppendError>)> {
+        let mut answered = Vec::new();
+        for notice in &batch.notices {
+            if let Notice::Appended { token, result } = notice
+                && let Some(pending) = self.appends.remove(token)
+            {
+                if result.is_ok() {
+                    batch.extra.extend(pending.extra);
+                }
+                answered.push((pending.reply, *result));
+            }
+        }
+        answered
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        match notice {
+            Notice::Ready => {
+                self.shared.set_error(None);
+                self.shared.ready.send_replace(true);
+                if !*self.shared.caught_up.borrow() {
+                    self.settles = Some(tokio::time::Instant::now() + SETTLED);
+                }
+                tracing::info!(mesh = %self.start.mesh.short(), "connected");
+            }
+            Notice::Offline => {
+                self.shared.ready.send_replace(false);
+                tracing::info!(mesh = %self.start.mesh.short(), "offline");
+            }
+            Notice::Presence(device) => {
+                let _ = self.shared.presence.send(device);
+            }
+            Notice::Gap { device, missing } => {
+                tracing::warn!(mesh = %self.start.mesh.short(), sender = %device.short(), missing, "messages missing in a lane");
+            }
+            Notice::Rejected { fault } => {
+                self.shared.warn(fault);
+                tracing::warn!(mesh = %self.start.mesh.short(), fault = fault.as_str(), "rejected");
+            }
+            Notice::Fault(fault) => {
+                if self.session.is_halted() {
+                    self.shared.ready.send_replace(false);
+                }
+                tracing::warn!(mesh = %self.start.mesh.short(), fault = fault.as_str(), "fault");
+            }
+            _ => {}
+        }
+    }
+
+    fn switch_link(&mut self, connect: bool, disconnect: bool) {
+        if disconnect || connect {
+            self.generation += 1;
+            // Dropping the queue lets what was sent leave before the socket closes; a new link replaces the task.
+            self.outgoing = None;
+            self.shared.ready.send_if_modified(|ready| core::mem::replace(ready, false));
+        }
+        if connect {
+            let link =
+                transport::spawn(self.start.url.clone(), self.start.insecure, self.generation, self.events.clone());
+            self.link = Some(link);
+        }
+    }
+
+    /// After a failed commit: as after a crash.
+    async fn recover(&mut self, error: &Error) {
+        tracing::error!(mesh = %self.start.mesh.short(), kind = error.kind().code(), "the store failed");
+        self.shared.set_error(Some(error.message().to_owned()));
+        self.switch_link(false, true);
+        self.link = None;
+        self.appends.clear();
+        loop {
+            match load(&self.start).await {
+                Ok(session) => {
+                    self.session = session;
+                    break;
+                }
+                Err(_) => tokio::time::sleep(STORE_RETRY).await,
+            }
+        }
+        tokio::time::sleep(STORE_RETRY).await;
+    }
+}

@@ -1,0 +1,144 @@
+//! The event feed as a stream: what is stored, then what follows, and presence between.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use claudemesh_core::{DeviceId, MemberId, MessageId};
+use futures_util::stream::{self, BoxStream};
+use tokio::sync::{broadcast, watch};
+
+use super::{Active, Node, view};
+use crate::api;
+use crate::error::{Error, ErrorKind};
+use crate::store::{EventRow, Store};
+
+/// Events read at once.
+const PAGE: u32 = 256;
+
+struct Feed {
+    store: Store,
+    mesh: Arc<Active>,
+    session: String,
+    position: u64,
+    buffer: VecDeque<api::EventRecord>,
+    committed: watch::Receiver<u64>,
+    presence: broadcast::Receiver<DeviceId>,
+}
+
+impl Node {
+    pub(super) async fn feed(
+        &self,
+        mesh: Arc<Active>,
+        query: api::EventsQuery,
+    ) -> Result<BoxStream<'static, Result<api::EventRecord, Error>>, Error> {
+        let position = match (query.after, query.consumer) {
+            (Some(after), _) => after,
+            (None, Some(name)) => self.store.consumer(mesh.store_row, check_consumer(name)?).await?,
+            (None, None) => self.store.last_position(mesh.store_row).await?,
+        };
+        let shared = mesh.handle()?.shared.clone();
+        let feed = Feed {
+            store: self.store.clone(),
+            session: query.session.unwrap_or_else(|| crate::DEFAULT_SESSION.into()),
+            mesh,
+            position,
+            buffer: VecDeque::new(),
+            committed: shared.committed.subscribe(),
+            presence: shared.presence.subscribe(),
+        };
+        Ok(Box::pin(stream::unfold(feed, |mut feed| async move {
+            let next = feed.next().await;
+            next.map(|event| (event, feed))
+        })))
+    }
+
+    pub(super) async fn commit_position(&self, mesh: &Active, request: api::AckRequest) -> Result<(), Error> {
+        self.store.ack(mesh.store_row, check_consumer(request.consumer)?, request.position).await
+    }
+}
+
+fn check_consumer(name: String) -> Result<String, Error> {
+    if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
+        return Err(Error::new(ErrorKind::Usage, "a consumer's name has 1 to 128 bytes and no control characters")
+            .with_hint("for example --consumer ci"));
+    }
+    Ok(name)
+}
+
+impl Feed {
+    /// The next event; none when the mesh has stopped.
+    async fn next(&mut self) -> Option<Result<api::EventRecord, Error>> {
+        loop {
+            if let Some(event) = self.buffer.pop_front() {
+                return Some(Ok(event));
+            }
+            self.committed.mark_unchanged();
+            match self.read().await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => return Some(Err(error)),
+            }
+            tokio::select! {
+                changed = self.committed.changed() => {
+                    changed.ok()?;
+                }
+                device = self.presence.recv() => match device {
+                    Ok(device) => self.buffer.extend(self.peer(device).await),
+                    Err(broadcast::error::RecvError::Lagged(missed)) => {
+                        let event = api::Event::Lagged { missed };
+                        self.buffer.push_back(api::EventRecord { position: self.position, event });
+                    }
+                    Err(broadcast::error::RecvError::Closed) => return None,
+                }
+            }
+        }
+    }
+
+    async fn peer(&self, device: DeviceId) -> Option<api::EventRecord> {
+        let peer = self.mesh.look(move |session, row| {
+            let member = session.roster().device(&device)?.member;
+            view::peer(session, row, &member)
+        });
+        let peer = Box::new(peer.await.ok()??);
+        Some(api::EventRecord { position: self.position, event: api::Event::Presence { peer } })
+    }
+
+    /// Reads a page; true when there was one.
+    async fn read(&mut self) -> Result<bool, Error> {
+        let rows = self.store.events(self.mesh.store_row, self.position, PAGE).await?;
+        let Some((last, _)) = rows.last() else { return Ok(false) };
+        self.position = *last;
+        let own = self.session.clone();
+        let events: Vec<api::EventRecord> = self
+            .mesh
+            .look(move |session, row| {
+                let record = |(position, event): (u64, EventRow)| {
+                    let event = match event {
+                        EventRow::Message(item) if item.session != own => return None,
+                        EventRow::Message(item) => {
+                            api::Event::Message { message: Box::new(view::message(session, row, *item)) }
+                        }
+                        EventRow::Receipt { id, member, state } => {
+                            let (state, reason) = view::state(state);
+                            api::Event::Receipt {
+                                id: MessageId::from_bytes(id).to_string(),
+                                member: view::member_ref(session, row, &MemberId::from_bytes(member)),
+                                state,
+                                reason,
+                            }
+                        }
+                        EventRow::Roster { change, member, index } => api::Event::Roster {
+                            change,
+                            member: member.map(|id| view::member_ref(session, row, &MemberId::from_bytes(id))),
+                            index,
+                        },
+                    };
+                    Some(api::EventRecord { position, event })
+                };
+                rows.into_iter().filter_map(record).collect()
+            })
+            .await?;
+        self.buffer.extend(events);
+        Ok(true)
+    }
+}

@@ -1,0 +1,282 @@
+//! Sending, waiting, reading.
+
+use std::time::Duration;
+
+use claudemesh_core::address::{Address, Candidate, ResolveError, resolve};
+use claudemesh_core::envelope::Priority;
+use claudemesh_core::hash::Label;
+use claudemesh_core::session::{Command, Outgoing, Session};
+use claudemesh_core::{DeviceId, MemberId, MessageId};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::driver::{Order, now, rng};
+use super::{Active, Node, view};
+use crate::api;
+use crate::error::{Error, ErrorKind};
+use crate::store::{MeshRow, MessageRow};
+
+/// Seconds a message may wait unless said otherwise.
+const DEFAULT_TTL: u64 = 7 * 24 * 3600;
+const FINGERPRINT: Label = Label::new("client-fingerprint");
+
+/// The member and session an address names, among the live members but the caller.
+pub(super) fn resolve_member(
+    session: &Session,
+    row: &MeshRow,
+    text: &str,
+) -> Result<(MemberId, Option<String>), Error> {
+    let address: Address = text.parse().map_err(|error| {
+        Error::new(ErrorKind::Usage, format!("{text:?} is no address: {error}"))
+            .with_hint("use a name (bob), a name and session (bob/api), or 8 or more digits of a key")
+    })?;
+    let Address::Member { member, session: target } = address else {
+        return Err(Error::new(ErrorKind::Usage, format!("{text:?} is not a person"))
+            .with_hint("messages go to one member: see `claudemesh peers`"));
+    };
+    let names: Vec<(MemberId, String, Vec<DeviceId>)> = session
+        .roster()
+        .members()
+        .filter(|member| member.is_live())
+        .map(|member| (member.id, view::name_of(session, row, &member.id), member.devices.clone()))
+        .collect();
+    let candidates = names.iter().map(|(id, name, devices)| Candidate {
+        member: *id,
+        name: (!name.is_empty()).then_some(name.as_str()),
+        devices,
+    });
+    match resolve(candidates, &member) {
+        Ok(id) => Ok((id, target.map(|session| session.as_str().to_owned()))),
+        Err(ResolveError::Ambiguous { candidates }) => {
+            let fits: Vec<String> = candidates
+                .iter()
+                .map(|(id, name)| format!("{} ({})", name.as_deref().unwrap_or("?"), &id.to_string()[..12]))
+                .collect();
+            Err(Error::new(ErrorKind::Ambiguous, format!("{text:?} fits several members: {}", fits.join(", ")))
+                .with_hint("use 8 or more digits of the key"))
+        }
+        Err(ResolveError::Unknown { suggestions }) => {
+            let hint = if suggestions.is_empty() {
+                "see `claudemesh peers`".to_owned()
+            } else {
+                format!("did you mean {}?", suggestions.join(", "))
+            };
+            Err(Error::new(ErrorKind::NotFound, format!("nobody here is called {text:?}")).with_hint(hint))
+        }
+        Err(error) => Err(Error::new(ErrorKind::NotFound, error.to_string())),
+    }
+}
+
+pub(super) fn message_id(text: &str) -> Result<MessageId, Error> {
+    text.parse().map_err(|error| {
+        Error::new(ErrorKind::Usage, format!("{text:?} is no message id"))
+            .with_hint("message ids are UUIDs, like 0198c0de-0000-7000-8000-000000000000")
+            .with_source(error)
+    })
+}
+
+fn check_text(text: &str, limit: u64) -> Result<(), Error> {
+    if text.is_empty() {
+        return Err(Error::new(ErrorKind::Usage, "the message is empty").with_hint("give it some text"));
+    }
+    if text.len() as u64 > limit {
+        return Err(Error::new(
+            ErrorKind::Usage,
+            format!("the message has {} bytes; the limit is {limit} bytes ({} KiB)", text.len(), limit / 1024),
+        )
+        .with_hint("send it in parts"));
+    }
+    Ok(())
+}
+
+impl Node {
+    pub(super) async fn send_text(&self, mesh: &Active, request: api::SendRequest) -> Result<api::Sent, Error> {
+        let [to] = &request.to[..] else {
+            return Err(
+                Error::new(ErrorKind::Usage, "a message goes to exactly one address").with_hint("name one recipient")
+            );
+        };
+        self.note_end(mesh).await?;
+        if mesh.row().state != "active" {
+            // The session has halted: what it took would wait for ever.
+            return Err(mesh.ended());
+        }
+        let to = to.clone();
+        let (resolved, own, limits) = mesh
+            .look(move |session, row| {
+                let resolved = resolve_member(session, row, &to).map(|(member, target)| {
+                    let name = view::member_ref(session, row, &member);
+                    (member, target, name)
+                });
+                (resolved, session.member(), *session.limits())
+            })
+            .await?;
+        let (member, target, name) = resolved?;
+        if member == own {
+            return Err(Error::new(ErrorKind::Usage, "that is you: a message to yourself goes nowhere")
+                .with_hint("see `claudemesh peers` for the others"));
+        }
+        check_text(&request.text, limits.max_text)?;
+        let ttl = request.ttl.unwrap_or(DEFAULT_TTL);
+        if ttl == 0 || ttl > limits.max_ttl {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("a message may wait between 1 second and {} days", limits.max_ttl / 86400),
+            )
+            .with_hint("for example --ttl 7d"));
+        }
+        let reply_to = request.reply_to.as_deref().map(message_id).transpose()?;
+        let named = request.id.as_deref().map(message_id).transpose()?;
+        let id = named.unwrap_or_else(|| MessageId::generate(now(), &mut rng()));
+        let fingerprint = FINGERPRINT.hash(&[
+            member.as_bytes(),
+            &reply_to.map(|id| *id.as_bytes()).unwrap_or_default(),
+            target.as_deref().unwrap_or_default().as_bytes(),
+            &[0],
+            request.text.as_bytes(),
+        ]);
+        // Only ids that the caller chose can come twice.
+        let guard = if named.is_some() { Some(mesh.sending.lock().await) } else { None };
+        if guard.is_some() {
+            match self.store.fingerprint(mesh.store_row, *id.as_bytes()).await? {
+                Some(known) if known == fingerprint => return self.sent(mesh, id).await,
+                Some(_) => {
+                    return Err(Error::new(ErrorKind::Conflict, format!("{id} was sent before with other content"))
+                        .with_hint("use a new id for a new message"));
+                }
+                None => {}
+            }
+        }
+        let outgoing = Outgoing {
+            id,
+            to: member,
+            session: target,
+            from_session: request.session,
+            text: request.text,
+            priority: match request.priority {
+                api::Priority::Now => Priority::Now,
+                api::Priority::Next => Priority::Next,
+                api::Priority::Low => Priority::Low,
+            },
+            reply_to,
+            ttl: ttl * 1000,
+        };
+        let (reply, answer) = oneshot::channel();
+        let fingerprint = named.is_some().then_some(fingerprint);
+        mesh.handle()?.order(Order::Send { outgoing, fingerprint, reply }).await?;
+        let eventful =
+            answer.await.map_err(|_| Error::new(ErrorKind::Internal, "the mesh stopped while sending"))??;
+        if !eventful {
+            // The store has nothing to add, and asking it would wait behind the next commit.
+            return Ok(api::Sent { id: id.to_string(), state: api::State::Queued, to: vec![name], reason: None });
+        }
+        self.sent(mesh, id).await
+    }
+
+    async fn rows(&self, mesh: &Active, id: MessageId) -> Result<Vec<MessageRow>, Error> {
+        let rows = self.store.message(mesh.store_row, *id.as_bytes()).await?;
+        if rows.is_empty() {
+            return Err(Error::new(ErrorKind::NotFound, format!("no message {id} was sent from here"))
+                .with_hint("`send --json` prints the id of what it sent"));
+        }
+        Ok(rows)
+    }
+
+    async fn sent(&self, mesh: &Active, id: MessageId) -> Result<api::Sent, Error> {
+        let rows = self.rows(mesh, id).await?;
+        Self::sent_as(mesh, id, rows).await
+    }
+
+    async fn sent_as(mesh: &Active, id: MessageId, rows: Vec<MessageRow>) -> Result<api::Sent, Error> {
+        let (state, reason) = view::overall(&rows);
+        let to = mesh
+            .look(move |session, row| {
+                rows.iter().map(|r| view::member_ref(session, row, &MemberId::from_bytes(r.member))).collect()
+            })
+            .await?;
+        Ok(api::Sent { id: id.to_string(), state, to, reason })
+    }
+
+    pub(super) async fn wait_for(&self, mesh: &Active, request: api::WaitRequest) -> Result<api::Sent, Error> {
+        let id = message_id(&request.id)?;
+        let deadline = Instant::now() + Duration::from_millis(request.timeout_ms.min(24 * 3600 * 1000));
+        let mut committed = mesh.handle()?.shared.committed.subscribe();
+        loop {
+            committed.mark_unchanged();
+            let rows = self.rows(mesh, id).await?;
+            let (state, _) = view::overall(&rows);
+            if state.reached(request.state) || state.is_failure() {
+                return Self::sent_as(mesh, id, rows).await;
+            }
+            match tokio::time::timeout_at(deadline, committed.changed()).await {
+                Ok(Ok(())) => {}
+                _ => return self.sent(mesh, id).await,
+            }
+        }
+    }
+
+    pub(super) async fn status_of(&self, mesh: &Active, id: &str) -> Result<api::MessageStatus, Error> {
+        let id = message_id(id)?;
+        let rows = self.rows(mesh, id).await?;
+        let (state, _) = view::overall(&rows);
+        let recipients = mesh
+            .look(move |session, mesh_row| {
+                let one = |row: &MessageRow| {
+                    let (state, reason) = view::state(row.state);
+                    api::RecipientStatus {
+                        member: view::member_ref(session, mesh_row, &MemberId::from_bytes(row.member)),
+                        device: DeviceId::from_bytes(row.device).to_string(),
+                        state,
+                        at: view::time(row.at),
+                        reason,
+                    }
+                };
+                rows.iter().map(one).collect()
+            })
+            .await?;
+        Ok(api::MessageStatus { id: id.to_string(), state, recipients })
+    }
+
+    pub(super) async fn read_inbox(&self, mesh: &Active, query: api::InboxQuery) -> Result<api::Inbox, Error> {
+        let session = query.session.unwrap_or_else(|| crate::DEFAULT_SESSION.into());
+        let limit = query.limit.clamp(1, 10_000);
+        let deadline = Instant::now() + Duration::from_millis(query.wait_ms.min(24 * 3600 * 1000));
+        mesh.catch_up().await;
+        let mut committed = mesh.handle.as_ref().map(|handle| handle.shared.committed.subscribe());
+        loop {
+            if let Some(committed) = &mut committed {
+                committed.mark_unchanged();
+            }
+            let waits = query.wait_ms > 0;
+            let items = self.store.inbox(mesh.store_row, session.clone(), query.unread || waits, limit).await?;
+            let arrived = match &mut committed {
+                Some(committed) if items.is_empty() && waits => {
+                    tokio::time::timeout_at(deadline, committed.changed()).await.is_ok_and(|changed| changed.is_ok())
+                }
+                _ => false,
+            };
+            if !arrived {
+                let messages = mesh
+                    .look(move |session, row| items.into_iter().map(|item| view::message(session, row, item)).collect())
+                    .await?;
+                return Ok(api::Inbox { messages });
+            }
+        }
+    }
+
+    pub(super) async fn mark(&self, mesh: &Active, request: api::ReadRequest) -> Result<(), Error> {
+        let mut names = Vec::with_capacity(request.messages.len());
+        for name in &request.messages {
+            let member: MemberId = name.member.parse().map_err(|error| {
+                Error::new(ErrorKind::Usage, format!("{:?} is no member id", name.member)).with_source(error)
+            })?;
+            names.push((*member.as_bytes(), *message_id(&name.id)?.as_bytes()));
+        }
+        let unread = self.store.senders(mesh.store_row, names).await?;
+        if unread.is_empty() {
+            return Ok(());
+        }
+        let read = unread.iter().map(|(device, id)| (DeviceId::from_bytes(*device), MessageId::from_bytes(*id)));
+        mesh.handle()?.command(Command::Read(read.collect())).await
+    }
+}

@@ -1,0 +1,173 @@
+//! The home's durable store: one SQLite file on one thread, all meshes in it.
+//!
+//! It owns what is on disk and nothing of the rules: it keeps the [`Change`]s of the sessions, gives them back as
+//! [`Snapshot`]s, and answers the questions of the service. A commit is answered after its fsync; commits that wait
+//! together share one.
+
+mod load;
+mod query;
+mod schema;
+mod wal;
+mod write;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+
+use claudemesh_core::MeshId;
+use claudemesh_core::session::{Change, Snapshot};
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+pub(crate) use query::{EventRow, InboxItem, MeshColumn, MeshRow, MessageRow, NewMesh, StoredInvite};
+pub(crate) use write::now_ms;
+
+use crate::error::{Error, ErrorKind};
+
+/// Commits gathered into one transaction.
+const MAX_GATHERED: usize = 256;
+
+type Job = Box<dyn FnOnce(&mut State) + Send>;
+
+enum Request {
+    Commit { mesh: i64, changes: Vec<Change>, extra: Vec<Extra>, reply: oneshot::Sender<Result<(), Error>> },
+    Run(Job),
+}
+
+/// What is committed beside the session's changes.
+#[derive(Debug)]
+pub(crate) enum Extra {
+    /// A roster event for the feed.
+    RosterEvent { change: &'static str, member: Option<[u8; 32]>, index: u64 },
+    /// The caller's fingerprint of a message it named itself.
+    Fingerprint { id: [u8; 16], hash: [u8; 32] },
+    /// A link of an invite made here.
+    Invite { id: [u8; 32], link: String },
+}
+
+/// What the store thread owns.
+pub(crate) struct State {
+    pub(crate) db: Connection,
+    pub(crate) seen: write::SeenCache,
+}
+
+/// A handle to the store thread; the thread ends with the last handle.
+#[derive(Clone)]
+pub(crate) struct Store {
+    requests: mpsc::Sender<Request>,
+    _thread: Arc<()>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+impl Store {
+    /// Opens the store file, or a store in memory.
+    pub(crate) fn open(path: Option<&Path>) -> Result<Self, Error> {
+        let db = schema::open(path)?;
+        let (requests, queue) = mpsc::channel();
+        thread::Builder::new()
+            .name("claudemesh-store".into())
+            .spawn(move || run(State { db, seen: write::SeenCache::default() }, &queue))
+            .map_err(|error| Error::new(ErrorKind::Internal, "cannot start the store thread").with_source(error))?;
+        Ok(Self { requests, _thread: Arc::new(()) })
+    }
+
+    /// Commits changes of one mesh; answered when they are on disk.
+    pub(crate) async fn commit(&self, mesh: i64, changes: Vec<Change>, extra: Vec<Extra>) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Commit { mesh, changes, extra, reply }).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Runs a closure on the store thread.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut State) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(move |state: &mut State| {
+            let _ = reply.send(job(state));
+        });
+        self.requests.send(Request::Run(job)).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// What a session starts from.
+    pub(crate) async fn load(&self, mesh: i64, id: MeshId) -> Result<Snapshot, Error> {
+        self.run(move |state| load::snapshot(&state.db, mesh, id)).await
+    }
+}
+
+fn gone() -> Error {
+    Error::new(ErrorKind::Internal, "the store has stopped")
+}
+
+fn run(mut state: State, queue: &mpsc::Receiver<Request>) {
+    let mut carried = None;
+    while let Some(request) = carried.take().or_else(|| queue.recv().ok()) {
+        let (mesh, changes, extra, reply) = match request {
+            Request::Run(job) => {
+                job(&mut state);
+                continue;
+            }
+            Request::Commit { mesh, changes, extra, reply } => (mesh, changes, extra, reply),
+        };
+        let mut batch = vec![(mesh, changes, extra)];
+        let mut replies = vec![reply];
+        while batch.len() < MAX_GATHERED {
+            match queue.try_recv() {
+                Ok(Request::Commit { mesh, changes, extra, reply }) => {
+                    batch.push((mesh, changes, extra));
+                    replies.push(reply);
+                }
+                Ok(other) => {
+                    carried = Some(other);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        let result = write::commit(&mut state, &batch);
+        for reply in replies {
+            let answer = result.as_ref().copied().map_err(|error| {
+                let mut copy = Error::new(error.kind(), error.message());
+                if let Some(hint) = error.hint() {
+                    copy = copy.with_hint(hint);
+                }
+                copy
+            });
+            let _ = reply.send(answer);
+        }
+    }
+}
+
+/// An SQLite error as one of ours.
+pub(crate) fn db_error(error: rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode as Code;
+    let kind = match error.sqlite_error_code() {
+        Some(Code::DiskFull | Code::ReadOnly | Code::PermissionDenied | Code::SystemIoFailure | Code::CannotOpen) => {
+            ErrorKind::Unwritable
+        }
+        Some(Code::DatabaseCorrupt | Code::NotADatabase) => ErrorKind::Corrupt,
+        Some(Code::DatabaseBusy | Code::DatabaseLocked) => ErrorKind::Locked,
+        _ => ErrorKind::Internal,
+    };
+    let (message, hint) = match kind {
+        ErrorKind::Unwritable => (
+            "the home's store cannot be written",
+            "free space on the disk or fix the permissions of the home, then try again; nothing was lost",
+        ),
+        ErrorKind::Corrupt => (
+            "the home's store is damaged; the file was left as it is",
+            "restore it from a copy, or move the file away and join again by a fresh invite",
+        ),
+        ErrorKind::Locked => ("another process holds the home's store", "stop it with `claudemesh down`"),
+        _ => ("the home's store failed", "run `claudemesh status`; if it stays, report it with the daemon's log"),
+    };
+    Error::new(kind, message).with_hint(hint).with_source(error)
+}

@@ -1,0 +1,76 @@
+//! The store's tables and how a file gets them.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::{db_error, wal};
+use crate::error::{Error, ErrorKind};
+
+/// Marks the file as ours ("clms").
+const APPLICATION_ID: i64 = 0x636c_6d73;
+/// Migrations in order; the file's `user_version` is how many it has.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/001_initial.sql")];
+
+/// Pages of the write-ahead log before they move to the database.
+const LOG_PAGES: u64 = 4000;
+const PAGE: u64 = 4096 + 24;
+
+/// Opens and migrates.
+pub(super) fn open(path: Option<&Path>) -> Result<Connection, Error> {
+    let mut db = match path {
+        Some(path) => {
+            create_private(path)?;
+            Connection::open(path).map_err(db_error)?
+        }
+        None => Connection::open_in_memory().map_err(db_error)?,
+    };
+    db.execute_batch(&format!(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA fullfsync = ON;
+         PRAGMA wal_autocheckpoint = {LOG_PAGES}; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON;"
+    ))
+    .map_err(db_error)?;
+    db.set_prepared_statement_cache_capacity(128);
+    migrate(&mut db)?;
+    if let Some(path) = path {
+        wal::reserve(path, LOG_PAGES * PAGE);
+    }
+    Ok(db)
+}
+
+/// The file exists with owner-only permissions before SQLite writes secrets into it.
+fn create_private(path: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let opened = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    opened.map(|_| ()).map_err(|error| {
+        Error::new(ErrorKind::Unwritable, format!("cannot write {}", path.display()))
+            .with_hint("check the permissions and the free space of the home")
+            .with_source(error)
+    })
+}
+
+fn migrate(db: &mut Connection) -> Result<(), Error> {
+    let pragma =
+        |db: &Connection, name: &str| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(db_error);
+    let version = usize::try_from(pragma(db, "user_version")?).unwrap_or(usize::MAX);
+    let application = pragma(db, "application_id")?;
+    if (version > 0 || application != 0) && application != APPLICATION_ID {
+        return Err(Error::new(ErrorKind::Corrupt, "the store file belongs to another program; it was left as it is")
+            .with_hint("point CLAUDEMESH_HOME to another folder"));
+    }
+    if version > MIGRATIONS.len() {
+        return Err(Error::new(ErrorKind::Corrupt, "the store was written by a newer version; it was left as it is")
+            .with_hint("use that version of claudemesh"));
+    }
+    let pending = &MIGRATIONS[version..];
+    if pending.is_empty() {
+        return Ok(());
+    }
+    let tx = db.transaction().map_err(db_error)?;
+    for sql in pending {
+        tx.execute_batch(sql).map_err(db_error)?;
+    }
+    tx.pragma_update(None, "application_id", APPLICATION_ID).map_err(db_error)?;
+    tx.pragma_update(None, "user_version", MIGRATIONS.len() as i64).map_err(db_error)?;
+    tx.commit().map_err(db_error)
+}

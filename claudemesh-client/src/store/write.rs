@@ -1,0 +1,254 @@
+//! Changes as rows.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use claudemesh_core::codec;
+use claudemesh_core::runs::Runs;
+use claudemesh_core::session::{Change, InboxBody, InboxRow, MessageState};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Extra, State, db_error};
+use crate::error::Error;
+
+type Lane = (i64, [u8; 32], u64);
+
+/// Applied numbers by lane, so that a message costs no read.
+#[derive(Debug, Default)]
+pub(crate) struct SeenCache(BTreeMap<Lane, Runs>);
+
+/// Commits batches in one transaction.
+pub(super) fn commit(state: &mut State, batch: &[(i64, Vec<Change>, Vec<Extra>)]) -> Result<(), Error> {
+    let result = try_commit(state, batch);
+    if result.is_err() {
+        // What was cached may be ahead of the disk now.
+        state.seen.0.clear();
+    }
+    result
+}
+
+fn try_commit(state: &mut State, batch: &[(i64, Vec<Change>, Vec<Extra>)]) -> Result<(), Error> {
+    let State { db, seen } = state;
+    let tx = db.transaction().map_err(db_error)?;
+    let mut touched = BTreeMap::new();
+    for (mesh, changes, extra) in batch {
+        for change in changes {
+            apply(&tx, *mesh, change, seen, &mut touched).map_err(db_error)?;
+        }
+        for item in extra {
+            apply_extra(&tx, *mesh, item).map_err(db_error)?;
+        }
+    }
+    for (lane, ()) in touched {
+        if let Some(runs) = seen.0.get(&lane) {
+            tx.prepare_cached("INSERT OR REPLACE INTO seen (mesh, device, lane, runs) VALUES (?1, ?2, ?3, ?4)")
+                .and_then(|mut sql| sql.execute(params![lane.0, lane.1, lane.2 as i64, codec::encode(runs)]))
+                .map_err(db_error)?;
+        }
+    }
+    tx.commit().map_err(db_error)
+}
+
+fn put_value(tx: &Connection, mesh: i64, key: &str, data: &[u8]) -> rusqlite::Result<()> {
+    tx.prepare_cached("INSERT OR REPLACE INTO value (mesh, key, data) VALUES (?1, ?2, ?3)")?
+        .execute(params![mesh, key, data])
+        .map(drop)
+}
+
+fn apply(
+    tx: &Connection,
+    mesh: i64,
+    change: &Change,
+    seen: &mut SeenCache,
+    touched: &mut BTreeMap<Lane, ()>,
+) -> rusqlite::Result<()> {
+    match change {
+        Change::Roster { index, entry } => tx
+            .prepare_cached("INSERT OR REPLACE INTO roster (mesh, idx, entry) VALUES (?1, ?2, ?3)")?
+            .execute(params![mesh, *index as i64, &entry.0])
+            .map(drop),
+        Change::Record { device, record } => tx
+            .prepare_cached("INSERT OR REPLACE INTO record (mesh, device, record) VALUES (?1, ?2, ?3)")?
+            .execute(params![mesh, device.as_bytes(), &record.0])
+            .map(drop),
+        Change::Prekeys { counter, ring } => {
+            put_value(tx, mesh, "record_counter", &counter.to_be_bytes())?;
+            put_value(tx, mesh, "prekeys", ring)
+        }
+        Change::Resume(resume) => put_value(tx, mesh, "resume", &codec::encode(resume)),
+        Change::Outbox(row) => {
+            tx.prepare_cached("INSERT OR REPLACE INTO outbox (mesh, ordinal, id, data) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![mesh, row.ordinal as i64, row.id.as_bytes(), codec::encode(row)])?;
+            if row.sealed.len() <= 1 {
+                for recipient in &row.recipients {
+                    let visible = recipient.acting && row.kind == claudemesh_core::session::OutboxKind::Text;
+                    let (rank, why) = recipient.state.code();
+                    tx.prepare_cached(
+                        "INSERT OR IGNORE INTO sent (mesh, id, device, member, state, reason, at, visible)
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                    )?
+                    .execute(params![
+                        mesh,
+                        row.id.as_bytes(),
+                        recipient.device.as_bytes(),
+                        recipient.member.as_bytes(),
+                        rank,
+                        why,
+                        now_ms(),
+                        visible
+                    ])?;
+                }
+            }
+            Ok(())
+        }
+        Change::NextSeq { device, lane, seq } => tx
+            .prepare_cached("INSERT OR REPLACE INTO next_seq (mesh, device, lane, seq) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![mesh, device.as_bytes(), lane.code() as i64, *seq as i64])
+            .map(drop),
+        Change::State { id, device, member, state, at, visible } => {
+            set_state(tx, mesh, (id.as_bytes(), device.as_bytes(), member.as_bytes()), *state, at.0, *visible)
+        }
+        Change::OutboxDone { id } => {
+            tx.prepare_cached("DELETE FROM outbox WHERE mesh = ?1 AND id = ?2")?
+                .execute(params![mesh, id.as_bytes()])?;
+            tx.prepare_cached("DELETE FROM sent WHERE mesh = ?1 AND id = ?2 AND visible = 0")?
+                .execute(params![mesh, id.as_bytes()])
+                .map(drop)
+        }
+        Change::Inbox(row) => insert_inbox(tx, mesh, row),
+        Change::Seen { device, lane, seq, id, hash, .. } => {
+            let key = (mesh, *device.as_bytes(), lane.code());
+            let runs = match seen.0.entry(key) {
+                Entry::Occupied(held) => held.into_mut(),
+                Entry::Vacant(place) => {
+                    let stored: Option<Vec<u8>> = tx
+                        .prepare_cached("SELECT runs FROM seen WHERE mesh = ?1 AND device = ?2 AND lane = ?3")?
+                        .query_row(params![mesh, device.as_bytes(), lane.code() as i64], |row| row.get(0))
+                        .optional()?;
+                    place.insert(stored.and_then(|bytes| codec::decode(&bytes).ok()).unwrap_or_default())
+                }
+            };
+            let _ = runs.insert(*seq);
+            touched.insert(key, ());
+            tx.prepare_cached("UPDATE inbox SET hash = ?4 WHERE mesh = ?1 AND device = ?2 AND id = ?3")?
+                .execute(params![mesh, device.as_bytes(), id.as_bytes(), hash])
+                .map(drop)
+        }
+        Change::Read { device, id, at } => tx
+            .prepare_cached(
+                "UPDATE inbox SET read_at = ?4 WHERE mesh = ?1 AND device = ?2 AND id = ?3 AND read_at IS NULL",
+            )?
+            .execute(params![mesh, device.as_bytes(), id.as_bytes(), at.0 as i64])
+            .map(drop),
+        Change::LogEntry { offset, entry } => tx
+            .prepare_cached("INSERT OR REPLACE INTO log_entry (mesh, offset, entry) VALUES (?1, ?2, ?3)")?
+            .execute(params![mesh, *offset as i64, &entry.0])
+            .map(drop),
+        Change::LogSeq { seq } => put_value(tx, mesh, "log_seq", &seq.to_be_bytes()),
+        Change::LogReader { snapshot } => put_value(tx, mesh, "log_reader", snapshot),
+        Change::OwnStatus { status } => put_value(tx, mesh, "own_status", &status.0),
+        _ => Ok(()),
+    }
+}
+
+/// Raises a state; a later one is never replaced by an earlier one, and a claim only counts for what was sent.
+fn set_state(
+    tx: &Connection,
+    mesh: i64,
+    (id, device, member): (&[u8; 16], &[u8; 32], &[u8; 32]),
+    state: MessageState,
+    at: u64,
+    visible: bool,
+) -> rusqlite::Result<()> {
+    let (rank, why) = state.code();
+    let known: Option<(u8, Option<String>, bool)> = tx
+        .prepare_cached("SELECT state, reason, visible FROM sent WHERE mesh = ?1 AND id = ?2 AND device = ?3")?
+        .query_row(params![mesh, id, device], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let visible = match known {
+        Some((old, reason, visible)) => {
+            let old = MessageState::from_code(old, reason.as_deref()).unwrap_or(MessageState::Queued);
+            if !old.may_become(state) {
+                return Ok(());
+            }
+            tx.prepare_cached(
+                "UPDATE sent SET state = ?4, reason = ?5, at = ?6 WHERE mesh = ?1 AND id = ?2 AND device = ?3",
+            )?
+            .execute(params![mesh, id, device, rank, why, at as i64])?;
+            visible
+        }
+        // A claim about a message that was never sent to that device says nothing.
+        None if matches!(state, MessageState::Injected | MessageState::Read) => return Ok(()),
+        None => {
+            tx.prepare_cached(
+                "INSERT INTO sent (mesh, id, device, member, state, reason, at, visible)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            )?
+            .execute(params![mesh, id, device, member, rank, why, at as i64, visible])?;
+            visible
+        }
+    };
+    // `queued` and `accepted` are steps on the way; the feed tells what the sender cannot see by itself.
+    if visible && !matches!(state, MessageState::Queued | MessageState::Accepted) {
+        tx.prepare_cached("INSERT INTO event (mesh, kind, id, member, state, text) VALUES (?1, 2, ?2, ?3, ?4, ?5)")?
+            .execute(params![mesh, id, member, rank, why])?;
+    }
+    Ok(())
+}
+
+fn insert_inbox(tx: &Connection, mesh: i64, row: &InboxRow) -> rusqlite::Result<()> {
+    let (kind, body): (i64, &[u8]) = match &row.body {
+        InboxBody::Text(text) => (0, text.as_bytes()),
+        InboxBody::Undecodable { kind, bytes } => (*kind as i64, &bytes.0),
+    };
+    let addressed: Vec<u8> = row.to.iter().flat_map(|member| *member.as_bytes()).collect();
+    tx.prepare_cached(
+        "INSERT OR IGNORE INTO inbox (mesh, device, id, member, from_session, session, addressed, kind, body, sent_at,
+         received_at, priority, reply_to, copy, hops) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+    )?
+    .execute(params![
+        mesh,
+        row.device.as_bytes(),
+        row.id.as_bytes(),
+        row.member.as_bytes(),
+        row.from_session,
+        row.session.as_deref().unwrap_or(crate::DEFAULT_SESSION),
+        addressed,
+        kind,
+        body,
+        row.sent_at.0 as i64,
+        row.received_at.0 as i64,
+        row.priority.code() as i64,
+        row.reply_to.as_ref().map(|id| *id.as_bytes()),
+        row.copy,
+        row.hops as i64,
+    ])?;
+    if tx.changes() == 1 && kind == 0 && !row.copy {
+        let inbox = tx.last_insert_rowid();
+        tx.prepare_cached("INSERT INTO event (mesh, kind, ref) VALUES (?1, 1, ?2)")?.execute(params![mesh, inbox])?;
+    }
+    Ok(())
+}
+
+fn apply_extra(tx: &Connection, mesh: i64, extra: &Extra) -> rusqlite::Result<()> {
+    match extra {
+        Extra::RosterEvent { change, member, index } => tx
+            .prepare_cached("INSERT INTO event (mesh, kind, ref, member, text) VALUES (?1, 3, ?2, ?3, ?4)")?
+            .execute(params![mesh, *index as i64, member, change])
+            .map(drop),
+        Extra::Fingerprint { id, hash } => tx
+            .prepare_cached("INSERT OR IGNORE INTO fingerprint (mesh, id, hash) VALUES (?1, ?2, ?3)")?
+            .execute(params![mesh, id, hash])
+            .map(drop),
+        Extra::Invite { id, link } => tx
+            .prepare_cached("INSERT OR REPLACE INTO invite (mesh, id, link) VALUES (?1, ?2, ?3)")?
+            .execute(params![mesh, id, link])
+            .map(drop),
+    }
+}
+
+/// Wall-clock milliseconds.
+pub(crate) fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,203 @@
+//! What a session asks its store to keep, and what it starts from.
+//!
+//! A [`Change`] is one durable effect; [`Snapshot`] is the sum of all changes that matter for going on. The rule between
+//! them, [`Snapshot::apply`], is the reference every store must agree with.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::message::{InboxRow, MessageState, OutboxRow};
+use crate::codec::Bytes;
+use crate::envelope::Lane;
+use crate::hash::Hash;
+use crate::id::{DeviceId, MemberId, MessageId};
+use crate::runs::Runs;
+use crate::time::Millis;
+use crate::wire::Resume;
+use zeroize::Zeroizing;
+
+/// One durable effect of the session. All changes of a batch are committed in one transaction, before any frame of the
+/// batch is sent.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Change {
+    /// A roster entry was verified.
+    Roster {
+        /// Its index.
+        index: u64,
+        /// The entry.
+        entry: Bytes,
+    },
+    /// A peer's newer device record was verified.
+    Record {
+        /// The device.
+        device: DeviceId,
+        /// The record.
+        record: Bytes,
+    },
+    /// The own prekeys and the counter of the record that publishes them.
+    Prekeys {
+        /// Counter of the record last signed.
+        counter: u64,
+        /// [`crate::device::PrekeyRing::snapshot`].
+        ring: Zeroizing<Vec<u8>>,
+    },
+    /// The broker's store id and commit counter last seen.
+    Resume(Resume),
+    /// A message waits to be sent, or its sealed form changed.
+    Outbox(OutboxRow),
+    /// The next sequence number towards a device in a lane.
+    NextSeq {
+        /// Recipient.
+        device: DeviceId,
+        /// Lane.
+        lane: Lane,
+        /// The number to use next.
+        seq: u64,
+    },
+    /// A recipient of a sent message reached a state.
+    State {
+        /// The message.
+        id: MessageId,
+        /// Recipient device.
+        device: DeviceId,
+        /// Recipient member.
+        member: MemberId,
+        /// The state.
+        state: MessageState,
+        /// When.
+        at: Millis,
+        /// False for copies and claims, which no user asks about.
+        visible: bool,
+    },
+    /// Every recipient of a sent message reached an end: its bytes are no longer needed.
+    OutboxDone {
+        /// The message.
+        id: MessageId,
+    },
+    /// A message was received. Committed together with its [`Change::Seen`].
+    Inbox(InboxRow),
+    /// The sequence numbers applied from a device in a lane.
+    Seen {
+        /// Sender.
+        device: DeviceId,
+        /// Lane.
+        lane: Lane,
+        /// The number applied now.
+        seq: u64,
+        /// Message id.
+        id: MessageId,
+        /// Envelope hash of the applied attempt.
+        hash: Hash,
+        /// When.
+        at: Millis,
+    },
+    /// The user read a message.
+    Read {
+        /// Sender.
+        device: DeviceId,
+        /// Message id.
+        id: MessageId,
+        /// When.
+        at: Millis,
+    },
+    /// An entry of the mesh's own log was verified.
+    LogEntry {
+        /// Its offset.
+        offset: u64,
+        /// The entry, or the bare hash of a compacted one.
+        entry: Bytes,
+    },
+    /// The next per-log sequence number of this device.
+    LogSeq {
+        /// The number to use next.
+        seq: u64,
+    },
+    /// What the reader of the mesh's own log knows, epoch secrets among it.
+    LogReader {
+        /// [`crate::log::LogReader::snapshot`].
+        snapshot: Zeroizing<Vec<u8>>,
+    },
+    /// What the user set as own presence.
+    OwnStatus {
+        /// Encoded status.
+        status: Bytes,
+    },
+}
+
+/// Everything a session starts from.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Roster entries from genesis.
+    pub roster: Vec<Bytes>,
+    /// Device records of peers.
+    pub records: BTreeMap<DeviceId, Bytes>,
+    /// Own prekeys.
+    pub prekeys: Option<Zeroizing<Vec<u8>>>,
+    /// Counter of the own record.
+    pub record_counter: u64,
+    /// The broker as last seen.
+    pub resume: Option<Resume>,
+    /// Messages whose recipients have not all reached an end, by their order of creation.
+    pub outbox: BTreeMap<u64, OutboxRow>,
+    /// Next sequence numbers.
+    pub next_seq: BTreeMap<(DeviceId, Lane), u64>,
+    /// Applied sequence numbers.
+    pub seen: BTreeMap<(DeviceId, Lane), Runs>,
+    /// Applied messages of late, to notice one id with two contents.
+    pub recent: BTreeMap<(DeviceId, MessageId), (Hash, Millis)>,
+    /// Entries of the mesh's own log, from offset 1.
+    pub log: Vec<Bytes>,
+    /// Next per-log sequence number.
+    pub log_seq: u64,
+    /// The reader of the mesh's own log.
+    pub log_reader: Option<Zeroizing<Vec<u8>>>,
+    /// Own presence.
+    pub own_status: Option<Bytes>,
+    /// Own name as last wished.
+    pub name: Option<String>,
+}
+
+/// How many applied messages [`Snapshot::recent`] remembers.
+pub const MAX_RECENT: usize = 65_536;
+
+impl Snapshot {
+    /// Applies one durable effect.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Roster { entry, .. } => self.roster.push(entry.clone()),
+            Change::Record { device, record } => {
+                self.records.insert(*device, record.clone());
+            }
+            Change::Prekeys { counter, ring } => {
+                self.record_counter = *counter;
+                self.prekeys = Some(ring.clone());
+            }
+            Change::Resume(resume) => self.resume = Some(*resume),
+            Change::Outbox(row) => {
+                self.outbox.insert(row.ordinal, row.clone());
+            }
+            Change::NextSeq { device, lane, seq } => {
+                self.next_seq.insert((*device, *lane), *seq);
+            }
+            Change::State { id, device, state, .. } => {
+                for row in self.outbox.values_mut().filter(|row| row.id == *id) {
+                    for recipient in row.recipients.iter_mut().filter(|r| r.device == *device) {
+                        recipient.state = *state;
+                    }
+                }
+            }
+            Change::OutboxDone { id } => self.outbox.retain(|_, row| row.id != *id),
+            Change::Seen { device, lane, seq, id, hash, at } => {
+                let _ = self.seen.entry((*device, *lane)).or_default().insert(*seq);
+                self.recent.insert((*device, *id), (*hash, *at));
+            }
+            Change::LogEntry { entry, .. } => self.log.push(entry.clone()),
+            Change::LogSeq { seq } => self.log_seq = *seq,
+            Change::LogReader { snapshot } => self.log_reader = Some(snapshot.clone()),
+            Change::OwnStatus { status } => self.own_status = Some(status.clone()),
+            Change::Inbox(_) | Change::Read { .. } => {}
+        }
+    }
+}

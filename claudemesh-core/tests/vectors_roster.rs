@@ -1,0 +1,642 @@
+//! The vectors of rosters, invites and safety numbers.
+//!
+//! Each file is made here from seeds and compared byte for byte with the stored one; `CLAUDEMESH_WRITE_VECTORS=1` writes it.
+//! Then the stored file is replayed as any other implementation would: from its own inputs alone.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests, outside test functions")]
+
+#[path = "vectors_roster/invites.rs"]
+mod invites;
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use claudemesh_core::codec::{Bytes, HashBytes, List, Signed, encode};
+use claudemesh_core::hash::Label;
+use claudemesh_core::roster::{
+    Broker, BrokersSet, DeviceAdded, DeviceRemoved, Entry, EntryBody, Genesis, InviteClosed, InviteCreated,
+    JoinStatement, Kind, MAX_SEALED_WELCOME, MemberJoined, MemberRemoved, MeshClosed, NewInvite, OwnerReset, Payload,
+    Role, RoleChanged, create_genesis,
+};
+use claudemesh_core::testing::SeededRng;
+use claudemesh_core::{InviteId, MemberId, MeshId, PublicKey, Roster, Seconds, Signature, SigningKey};
+use data_encoding::HEXLOWER;
+use serde_json::{Value, json};
+
+const EXPIRES: Seconds = Seconds(1_800_000_000);
+const SIGNATURE: Label = Label::new("roster-sig");
+
+fn hex(bytes: impl AsRef<[u8]>) -> String {
+    HEXLOWER.encode(bytes.as_ref())
+}
+
+fn unhex(value: &Value) -> Vec<u8> {
+    HEXLOWER.decode(value.as_str().unwrap().as_bytes()).unwrap()
+}
+
+fn array<const N: usize>(value: &Value) -> [u8; N] {
+    unhex(value).try_into().unwrap()
+}
+
+/// The variant's name in lower case with underscores.
+fn code(error: impl Debug) -> String {
+    let mut code = String::new();
+    for letter in format!("{error:?}").chars() {
+        if letter.is_uppercase() && !code.is_empty() {
+            code.push('_');
+        }
+        code.extend(letter.to_lowercase());
+    }
+    code
+}
+
+/// The same JSON with the keys of every object in order, whatever map `serde_json` was built with.
+fn ordered(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.into_iter().collect();
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            Value::Object(entries.into_iter().map(|(key, value)| (key, ordered(value))).collect())
+        }
+        Value::Array(items) => items.into_iter().map(ordered).collect(),
+        other => other,
+    }
+}
+
+/// Compares the made vectors with the stored file, or writes it, and returns the stored ones.
+fn stored(file: &str, made: Value) -> Value {
+    let path = format!("{}/tests/vectors/{file}", env!("CARGO_MANIFEST_DIR"));
+    let text = serde_json::to_string_pretty(&ordered(made)).unwrap() + "\n";
+    if std::env::var_os("CLAUDEMESH_WRITE_VECTORS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let stored = std::fs::read_to_string(&path).unwrap();
+    assert!(stored == text, "{file} differs; CLAUDEMESH_WRITE_VECTORS=1 writes it anew");
+    serde_json::from_str(&stored).unwrap()
+}
+
+fn invite_id(key: &SigningKey) -> InviteId {
+    key.public().invite_id()
+}
+
+/// What a fold of the chain so far says.
+fn fold(roster: &Roster) -> Value {
+    let members: Vec<Value> = roster
+        .members()
+        .map(|member| {
+            json!({
+                "id": member.id.to_string(), "role": member.role as u8, "kind": member.kind as u8, "live": member.is_live(),
+                "joined_at": member.joined_at, "removed_at": member.removed_at,
+                "invite": member.invite.map(|id| id.to_string()),
+            })
+        })
+        .collect();
+    let devices: Vec<Value> = roster
+        .devices()
+        .map(|device| {
+            json!({
+                "id": device.id.to_string(), "key": hex(device.key.as_bytes()), "member": device.member.to_string(),
+                "live": device.is_live(), "added_at": device.added_at, "removed_at": device.removed_at,
+            })
+        })
+        .collect();
+    let invites: Vec<Value> = roster
+        .invites()
+        .map(|invite| {
+            json!({
+                "id": invite.id.to_string(), "key": hex(invite.key.as_bytes()), "uses": invite.uses, "used": invite.used,
+                "expires": invite.expires.0, "creator": invite.creator.to_string(),
+                "member": invite.member.map(|id| id.to_string()), "closed_at": invite.closed_at,
+                "joined": invite.joined.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    let brokers: Vec<Value> = roster
+        .brokers()
+        .iter()
+        .map(|broker| json!({ "key": hex(broker.key.as_bytes()), "addresses": broker.addresses.to_vec() }))
+        .collect();
+    let head = roster.head();
+    json!({
+        "entries": head.index + 1, "head": { "index": head.index, "hash": hex(head.hash.0) }, "closed": roster.is_closed(),
+        "recovery": hex(roster.recovery_key().as_bytes()), "members": members, "devices": devices, "invites": invites,
+        "brokers": brokers,
+    })
+}
+
+/// A chain in the making, with the roster after each of its entries.
+struct Chain {
+    rng: SeededRng,
+    keys: BTreeMap<&'static str, SigningKey>,
+    entries: Vec<(&'static str, &'static str, Vec<u8>)>,
+    rosters: Vec<Roster>,
+    members: BTreeMap<&'static str, MemberId>,
+}
+
+impl Chain {
+    fn new() -> Self {
+        let mut rng = SeededRng::new(2026);
+        let names = [
+            "alice",
+            "bob",
+            "bob second",
+            "carol",
+            "dora",
+            "erin",
+            "broker",
+            "broker two",
+            "invite team",
+            "invite guests",
+            "invite bob",
+            "invite spare",
+            "invite back",
+            "recovery",
+            "recovery two",
+            "stranger",
+        ];
+        let keys: BTreeMap<_, _> = names.map(|name| (name, SigningKey::generate(&mut rng))).into_iter().collect();
+        let (genesis, _, alice) =
+            create_genesis(&keys["alice"], &keys["recovery"].public(), Kind::Human, &mut rng).unwrap();
+        let rosters = vec![Roster::genesis(&genesis).unwrap()];
+        let entries = vec![("genesis", "alice", genesis)];
+        Self { rng, keys, entries, rosters, members: [("alice", alice)].into() }
+    }
+
+    fn key(&self, name: &str) -> &SigningKey {
+        &self.keys[name]
+    }
+
+    fn public(&self, name: &str) -> PublicKey {
+        self.key(name).public()
+    }
+
+    fn roster(&self) -> &Roster {
+        self.rosters.last().unwrap()
+    }
+
+    fn push(&mut self, name: &'static str, author: &'static str, entry: Vec<u8>) {
+        let mut roster = self.roster().clone();
+        roster.apply(&entry).unwrap();
+        self.rosters.push(roster);
+        self.entries.push((name, author, entry));
+    }
+
+    fn invite(&mut self, name: &'static str, author: &'static str, key: &str, uses: u64, member: Option<&str>) {
+        let welcome = vec![0xee; 48];
+        let invite = match member {
+            Some(member) => NewInvite::to_link(self.public(key), self.members[member], EXPIRES, welcome),
+            None => NewInvite::to_join(self.public(key), uses, EXPIRES, welcome),
+        };
+        let entry = self.roster().create_invite(self.key(author), invite).unwrap();
+        self.push(name, author, entry);
+    }
+
+    fn join(&mut self, name: &'static str, who: &'static str, invite: &str, kind: Kind) {
+        let mut rng = self.rng.clone();
+        let (entry, member) = self.roster().join(self.key(who), self.key(invite), kind, &mut rng).unwrap();
+        self.rng = rng;
+        self.members.insert(who, member);
+        self.push(name, who, entry);
+    }
+
+    /// A chain with each kind of entry.
+    fn every_kind() -> Self {
+        let mut chain = Self::new();
+        let broker = |chain: &Self, name: &str, addresses: &[&str]| Broker {
+            key: chain.public(name),
+            addresses: List::from_vec(addresses.iter().map(ToString::to_string).collect()).unwrap(),
+        };
+        let brokers = vec![
+            broker(&chain, "broker", &["wss://broker.example", "ws://10.0.0.7:8787"]),
+            broker(&chain, "broker two", &["wss://two.example:4433"]),
+        ];
+        let entry = chain.roster().set_brokers(chain.key("alice"), brokers).unwrap();
+        chain.push("broker set", "alice", entry);
+        chain.invite("invite for the team", "alice", "invite team", 3, None);
+        chain.join("bob joins", "bob", "invite team", Kind::Agent);
+        chain.join("carol joins", "carol", "invite team", Kind::Service);
+        let entry = chain.roster().change_role(chain.key("alice"), &chain.members["bob"], Role::Admin).unwrap();
+        chain.push("bob becomes admin", "alice", entry);
+        chain.invite("an admin's invite", "bob", "invite guests", 1, None);
+        chain.join("dora joins by it", "dora", "invite guests", Kind::Human);
+        chain.invite("invite to link a device", "bob", "invite bob", 1, Some("bob"));
+        let entry =
+            chain.roster().add_device(chain.key("bob second"), &chain.members["bob"], chain.key("invite bob")).unwrap();
+        chain.push("bob's second device", "bob second", entry);
+        chain.invite("a spare invite", "alice", "invite spare", 1000, None);
+        let entry = chain.roster().close_invite(chain.key("bob"), &invite_id(chain.key("invite spare"))).unwrap();
+        chain.push("an admin closes it", "bob", entry);
+        chain.invite("the second device's own invite to link", "bob second", "invite back", 1, Some("bob"));
+        let device = chain.public("bob second").device_id();
+        let entry = chain.roster().remove_device(chain.key("alice"), &device).unwrap();
+        chain.push(REMOVED, "alice", entry);
+        let entry = chain.roster().remove_member(chain.key("carol"), &chain.members["carol"]).unwrap();
+        chain.push("carol leaves, which closes the invite she joined by", "carol", entry);
+        let entry = chain.roster().remove_member(chain.key("alice"), &chain.members["bob"]).unwrap();
+        chain.push("bob removed, which closes the invites he made", "alice", entry);
+        let mut rng = chain.rng.clone();
+        let (recovery, next) = (chain.key("recovery"), chain.public("recovery two"));
+        let (entry, erin) =
+            chain.roster().owner_reset(chain.key("erin"), recovery, &next, Kind::Human, &mut rng).unwrap();
+        chain.rng = rng;
+        chain.members.insert("erin", erin);
+        chain.push("owner reset", "erin", entry);
+        let entry = chain.roster().close_mesh(chain.key("erin")).unwrap();
+        chain.push("mesh closed", "erin", entry);
+        chain
+    }
+
+    fn after(&self, name: &str) -> usize {
+        self.entries.iter().position(|entry| entry.0 == name).unwrap() + 1
+    }
+
+    fn json(&self) -> Value {
+        let keys: BTreeMap<_, _> = self
+            .keys
+            .iter()
+            .map(|(name, key)| (*name, json!({ "seed": hex(*key.seed()), "public": hex(key.public().as_bytes()) })))
+            .collect();
+        let entries: Vec<Value> = self
+            .entries
+            .iter()
+            .map(|(name, author, bytes)| {
+                let entry = Entry::parse(bytes).unwrap();
+                json!({
+                    "name": name, "author": author, "author_id": entry.author().to_string(), "kind": entry.body().kind,
+                    "payload": hex(&*entry.body().payload), "member": entry.new_member().map(|id| id.to_string()),
+                    "bytes": hex(bytes), "hash": hex(entry.hash()),
+                })
+            })
+            .collect();
+        let folds: Vec<Value> =
+            ["genesis", "an admin closes it", REMOVED, "bob removed, which closes the invites he made", "mesh closed"]
+                .map(|name| fold(&self.rosters[self.after(name) - 1]))
+                .into();
+        json!({
+            "name": "every kind", "mesh": self.roster().mesh().to_string(), "keys": keys, "entries": entries, "folds": folds,
+        })
+    }
+}
+
+/// Invalid entries, each after some entries of the chain.
+struct Invalid<'a> {
+    chain: &'a Chain,
+    cases: Vec<Value>,
+}
+
+impl Invalid<'_> {
+    /// `bytes` are refused after `prefix` entries; after none they are read as a genesis.
+    fn bytes(&mut self, name: &str, prefix: usize, bytes: &[u8]) {
+        let result = match prefix {
+            0 => Roster::genesis(bytes).map(drop),
+            _ => self.chain.rosters[prefix - 1].check(bytes).map(drop),
+        };
+        let error = code(result.expect_err(name));
+        self.cases.push(json!({ "name": name, "prefix": prefix, "bytes": hex(bytes), "error": error }));
+    }
+
+    fn body(&self, prefix: usize, author: &str, kind: u64, payload: &[u8]) -> EntryBody {
+        let head = prefix.checked_sub(1).map(|last| self.chain.rosters[last].head());
+        EntryBody {
+            mesh: head.map(|_| self.chain.roster().mesh()),
+            index: prefix as u64,
+            previous: head.map_or(HashBytes([0; 32]), |head| head.hash),
+            author: self.chain.public(author).device_id(),
+            kind,
+            payload: payload.into(),
+        }
+    }
+
+    /// A properly signed entry with this payload.
+    fn payload(&mut self, name: &str, prefix: usize, author: &str, payload: &Payload) {
+        self.raw(name, prefix, author, payload.kind(), &payload.encode());
+    }
+
+    fn raw(&mut self, name: &str, prefix: usize, author: &str, kind: u64, payload: &[u8]) {
+        let bytes = self.body(prefix, author, kind, payload).sign(self.chain.key(author));
+        self.bytes(name, prefix, &bytes);
+    }
+
+    fn altered(&mut self, name: &str, prefix: usize, alter: impl FnOnce(&mut EntryBody)) {
+        let payload = Payload::MeshClosed(MeshClosed {});
+        let mut body = self.body(prefix, "alice", payload.kind(), &payload.encode());
+        alter(&mut body);
+        let bytes = body.sign(self.chain.key("alice"));
+        self.bytes(name, prefix, &bytes);
+    }
+}
+
+fn swapped(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let at = bytes.windows(from.len()).position(|window| window == from).unwrap();
+    [&bytes[..at], to, &bytes[at + from.len()..]].concat()
+}
+
+fn statement(key: PublicKey, mesh: Option<MeshId>) -> Bytes {
+    encode(&JoinStatement { key, random: [0x77; 16], kind: Kind::Human, mesh }).into()
+}
+
+fn proof(key: &SigningKey, label: &'static str, parts: &[&[u8]]) -> Signature {
+    key.sign(Label::new(label), &parts.concat())
+}
+
+const WEAK: [u8; 32] = [0; 32];
+const REMOVED: &str = "a device removed, which closes the invite to link it made";
+
+fn invalid_genesis(invalid: &mut Invalid) {
+    let chain = invalid.chain;
+    let alice = chain.public("alice");
+    let good = Genesis { version: 1, statement: statement(alice, None), recovery: chain.public("recovery") };
+    let elsewhere = MeshId::from_bytes([1; 32]);
+    let genesis = |genesis: Genesis| Payload::Genesis(genesis);
+    invalid.payload("genesis of another version", 0, "alice", &genesis(Genesis { version: 2, ..good.clone() }));
+    let recovery = Genesis { recovery: alice, ..good.clone() };
+    invalid.payload("genesis whose recovery key is the device key", 0, "alice", &genesis(recovery));
+    let bound = Genesis { statement: statement(alice, Some(elsewhere)), ..good.clone() };
+    invalid.payload("genesis whose statement names a mesh", 0, "alice", &genesis(bound));
+    invalid.payload("genesis by another device", 0, "stranger", &genesis(good.clone()));
+    let payload = genesis(good.clone()).encode();
+    invalid.raw("genesis with a weak device key", 0, "alice", 0, &swapped(&payload, alice.as_bytes(), &WEAK));
+    let recovery = *chain.public("recovery").as_bytes();
+    invalid.raw("genesis with a weak recovery key", 0, "alice", 0, &swapped(&payload, &recovery, &WEAK));
+    invalid.raw("another kind at the start", 0, "alice", 10, &[0xa0]);
+    let body = invalid.body(0, "alice", 0, &payload);
+    let key = chain.key("alice");
+    invalid.bytes("genesis at index 1", 0, &EntryBody { index: 1, ..body.clone() }.sign(key));
+    invalid.bytes(
+        "genesis that follows something",
+        0,
+        &EntryBody { previous: HashBytes([1; 32]), ..body.clone() }.sign(key),
+    );
+    invalid.bytes("genesis with a mesh id", 0, &EntryBody { mesh: Some(elsewhere), ..body.clone() }.sign(key));
+    invalid.bytes("genesis with a forged signature", 0, &body.sign(chain.key("stranger")));
+    let mut null = encode(&body);
+    null[0] += 1;
+    null.splice(1..1, [0, 0xf6]);
+    let signature = key.sign(SIGNATURE, &null);
+    invalid.bytes("null in place of an absent mesh id", 0, &encode(&Signed { body: null.into(), signature }));
+    invalid.bytes("a second genesis", 1, &chain.entries[0].2);
+}
+
+fn invalid_form(invalid: &mut Invalid) {
+    let chain = invalid.chain;
+    let good = chain.entries[1].2.clone();
+    invalid.bytes("nothing", 1, &[]);
+    invalid.bytes("cut short", 1, &good[..good.len() - 1]);
+    invalid.bytes("bytes after the entry", 1, &[good.clone(), vec![0]].concat());
+    let mut flipped = good.clone();
+    flipped[100] ^= 1;
+    invalid.bytes("a flipped bit", 1, &flipped);
+    invalid.altered("mesh id missing", 1, |body| body.mesh = None);
+    invalid.altered("another mesh", 1, |body| body.mesh = Some(MeshId::from_bytes([1; 32])));
+    invalid.altered("index skipped", 1, |body| body.index += 1);
+    invalid.altered("previous hash of another chain", 1, |body| body.previous = HashBytes([1; 32]));
+    invalid.altered("unknown kind", 1, |body| body.kind = 11);
+    invalid.altered("payload in indefinite length", 1, |body| body.payload = vec![0xbf, 0xff].into());
+    invalid.altered("a key twice in the payload", 1, |body| body.payload = vec![0xa2, 7, 0, 7, 0].into());
+    invalid.altered("keys out of order in the payload", 1, |body| body.payload = vec![0xa2, 8, 0, 7, 0].into());
+    invalid.altered("a number not in shortest form", 1, |body| body.payload = vec![0xa1, 0x18, 7, 0].into());
+    invalid
+        .altered("a text that is not UTF-8 in the payload", 1, |body| body.payload = vec![0xa1, 7, 0x61, 0xff].into());
+    let three = [&[0x83][..], &good[1..], &[0]].concat();
+    invalid.bytes("an entry of three parts", 1, &three);
+    let forged = invalid.body(1, "alice", 10, &[0xa0]).sign(chain.key("stranger"));
+    invalid.bytes("signed by another key", 1, &forged);
+    let body = encode(&invalid.body(1, "alice", 10, &[0xa0]));
+    let signature = chain.key("alice").sign(Label::new("log-entry"), &body);
+    invalid.bytes("signed for another purpose", 1, &encode(&Signed { body: body.into(), signature }));
+    invalid.raw("author never in the mesh", 1, "stranger", 10, &[0xa0]);
+    let closed = chain.entries.len();
+    invalid.raw("an entry after the mesh was closed", closed, "erin", 10, &[0xa0]);
+    invalid.raw("author's device removed", chain.after(REMOVED), "bob second", 10, &[0xa0]);
+    let gone = chain.after("bob removed, which closes the invites he made");
+    invalid.raw("author's member removed", gone, "bob", 10, &[0xa0]);
+    let too_large = InviteCreated { sealed_welcome: vec![0; 32 * 1024].into(), ..created(chain.public("stranger")) };
+    invalid.payload("entry over 32 KiB", 1, "alice", &Payload::InviteCreated(too_large));
+}
+
+fn created(key: PublicKey) -> InviteCreated {
+    let sealed_welcome = vec![0xee; 48].into();
+    InviteCreated { key, role: Role::Member, uses: 1, expires: EXPIRES, sealed_welcome, member: None }
+}
+
+fn invalid_invites(invalid: &mut Invalid) {
+    let chain = invalid.chain;
+    let at = chain.after("bob becomes admin");
+    let good = created(chain.public("stranger"));
+    let welcome = vec![0; MAX_SEALED_WELCOME + 1].into();
+    for (name, author, payload) in [
+        ("invite by a plain member", "carol", good.clone()),
+        ("invite with a device's key", "alice", InviteCreated { key: chain.public("carol"), ..good.clone() }),
+        ("invite with an invite's key", "alice", InviteCreated { key: chain.public("invite team"), ..good.clone() }),
+        ("invite that makes admins", "alice", InviteCreated { role: Role::Admin, ..good.clone() }),
+        ("invite without uses", "alice", InviteCreated { uses: 0, ..good.clone() }),
+        ("invite with too many uses", "alice", InviteCreated { uses: 1001, ..good.clone() }),
+        ("invite with a large welcome", "alice", InviteCreated { sealed_welcome: welcome, ..good.clone() }),
+        ("link invite for someone else", "alice", InviteCreated { member: Some(chain.members["bob"]), ..good.clone() }),
+        (
+            "link invite used twice",
+            "bob",
+            InviteCreated { member: Some(chain.members["bob"]), uses: 2, ..good.clone() },
+        ),
+    ] {
+        invalid.payload(name, at, author, &Payload::InviteCreated(payload));
+    }
+    let payload = Payload::InviteCreated(good).encode();
+    let weak = swapped(&payload, chain.public("stranger").as_bytes(), &WEAK);
+    invalid.raw("invite with a weak key", at, "alice", 1, &weak);
+    invalid.raw("invite that makes guests", at, "alice", 1, &swapped(&payload, &[1, 0, 2, 1], &[1, 3, 2, 1]));
+    let close = |key: &str| Payload::InviteClosed(InviteClosed { invite: invite_id(chain.key(key)) });
+    invalid.payload("closing an unknown invite", at, "alice", &close("stranger"));
+    invalid.payload("closing another's invite", at, "carol", &close("invite team"));
+    invalid.payload("closing an invite again", chain.after("an admin closes it"), "alice", &close("invite spare"));
+}
+
+fn invalid_joins(invalid: &mut Invalid) {
+    let chain = invalid.chain;
+    let mesh = chain.roster().mesh();
+    let elsewhere = MeshId::from_bytes([1; 32]);
+    let joined = |who: &str, statement_mesh: Option<MeshId>, proof_mesh: MeshId, invite: &str, signer: &str| {
+        let statement = statement(chain.public(who), statement_mesh);
+        let signature = proof(chain.key(signer), "invite-join", &[proof_mesh.as_bytes(), &statement]);
+        Payload::MemberJoined(MemberJoined { statement, invite: invite_id(chain.key(invite)), signature })
+    };
+    let at = chain.after("bob's second device");
+    let team = "invite team";
+    let plain = |invite: &str| joined("stranger", Some(mesh), mesh, invite, invite);
+    invalid.payload("joining by an unknown invite", at, "stranger", &plain("stranger"));
+    invalid.payload("joining by an invite to link", at, "stranger", &plain("invite bob"));
+    invalid.payload("joining by a used-up invite", at, "stranger", &plain("invite guests"));
+    let closed = chain.after("an admin closes it");
+    invalid.payload("joining by a closed invite", closed, "stranger", &plain("invite spare"));
+    let left = chain.after("carol leaves, which closes the invite she joined by");
+    invalid.payload("joining by the invite of one who left", left, "stranger", &plain(team));
+    for (name, payload) in [
+        ("statement without a mesh", joined("stranger", None, mesh, team, team)),
+        ("statement for another mesh", joined("stranger", Some(elsewhere), mesh, team, team)),
+        ("invite signature for another mesh", joined("stranger", Some(mesh), elsewhere, team, team)),
+        ("invite signature by another key", joined("stranger", Some(mesh), mesh, team, "invite guests")),
+    ] {
+        invalid.payload(name, at, "stranger", &payload);
+    }
+    invalid.payload("joining with a live device", at, "carol", &joined("carol", Some(mesh), mesh, team, team));
+    let removed = chain.after(REMOVED);
+    let payload = joined("bob second", Some(mesh), mesh, team, team);
+    invalid.payload("joining with a removed device", removed, "bob second", &payload);
+    invalid.payload("joining signed by an owner", at, "alice", &plain(team));
+    let weak = swapped(&plain(team).encode(), chain.public("stranger").as_bytes(), &WEAK);
+    invalid.raw("joining with a weak key", at, "stranger", 3, &weak);
+
+    let added = |invite: &str, member: &str, proved: &str, signer: &str| {
+        let (key, member, proved) = (chain.public("stranger"), chain.members[member], chain.members[proved]);
+        let parts = [mesh.as_bytes().as_slice(), proved.as_bytes(), key.as_bytes()];
+        let signature = proof(chain.key(signer), "invite-device", &parts);
+        Payload::DeviceAdded(DeviceAdded { key, member, invite: invite_id(chain.key(invite)), signature })
+    };
+    let at = chain.after("invite to link a device");
+    let bob = "invite bob";
+    invalid.payload("linking by an invite to join", at, "stranger", &added(team, "bob", "bob", team));
+    invalid.payload("linking to another member", at, "stranger", &added(bob, "alice", "alice", bob));
+    invalid.payload("device signature for another member", at, "stranger", &added(bob, "bob", "alice", bob));
+    invalid.payload("device signature by another key", at, "stranger", &added(bob, "bob", "bob", team));
+    invalid.payload("linking signed by another device", at, "bob", &added(bob, "bob", "bob", bob));
+    let used = chain.after("bob's second device");
+    invalid.payload("linking by a used-up invite", used, "stranger", &added(bob, "bob", "bob", bob));
+    let weak = swapped(&added(bob, "bob", "bob", bob).encode(), chain.public("stranger").as_bytes(), &WEAK);
+    invalid.raw("linking with a weak key", at, "stranger", 4, &weak);
+    let back = added("invite back", "bob", "bob", "invite back");
+    invalid.payload("linking by the invite of a removed device", chain.after(REMOVED), "stranger", &back);
+}
+
+fn invalid_changes(invalid: &mut Invalid) {
+    let chain = invalid.chain;
+    let at = chain.after("dora joins by it");
+    let remove = |name: &str| Payload::DeviceRemoved(DeviceRemoved { device: chain.public(name).device_id() });
+    invalid.payload("removing an unknown device", at, "alice", &remove("stranger"));
+    invalid.payload("a member removes another's device", at, "carol", &remove("dora"));
+    invalid.payload("an admin removes an owner's device", at, "bob", &remove("alice"));
+    let removed = chain.after(REMOVED);
+    invalid.payload("removing a device again", removed, "alice", &remove("bob second"));
+
+    let role = |name: &str, role| Payload::RoleChanged(RoleChanged { member: chain.members[name], role });
+    invalid.payload("an admin changes a role", at, "bob", &role("carol", Role::Admin));
+    invalid.payload("role unchanged", at, "alice", &role("bob", Role::Admin));
+    invalid.payload("the last owner steps down", at, "alice", &role("alice", Role::Member));
+    let mut guest = role("carol", Role::Admin).encode();
+    *guest.last_mut().unwrap() = 3;
+    invalid.raw("a member becomes guest", at, "alice", 6, &guest);
+    let left = chain.after("carol leaves, which closes the invite she joined by");
+    invalid.payload("role of one who left", left, "alice", &role("carol", Role::Admin));
+    let unknown = Payload::RoleChanged(RoleChanged { member: MemberId::from_bytes([1; 32]), role: Role::Admin });
+    invalid.payload("role of an unknown member", at, "alice", &unknown);
+
+    let remove = |name: &str| Payload::MemberRemoved(MemberRemoved { member: chain.members[name] });
+    invalid.payload("a member removes another", at, "carol", &remove("dora"));
+    invalid.payload("an admin removes an owner", at, "bob", &remove("alice"));
+    invalid.payload("the last owner leaves", at, "alice", &remove("alice"));
+    invalid.payload("removing one who left", left, "alice", &remove("carol"));
+
+    let address = |text: &str| List::from_vec(vec![text.to_owned()]).unwrap();
+    let broker = |name: &str, text: &str| Broker { key: chain.public(name), addresses: address(text) };
+    let brokers = |list: Vec<Broker>| Payload::BrokersSet(BrokersSet { brokers: List::from_vec(list).unwrap() });
+    let long = format!("wss://{}", "a".repeat(251));
+    let none = Broker { key: chain.public("broker"), addresses: List::new() };
+    invalid.payload("an admin sets brokers", at, "bob", &brokers(vec![broker("broker", "wss://a")]));
+    for (name, list) in [
+        ("no brokers", vec![]),
+        ("a broker without addresses", vec![none]),
+        ("a broker twice", vec![broker("broker", "wss://a"), broker("broker", "wss://b")]),
+        ("a broker at a web address", vec![broker("broker", "https://a")]),
+        ("a broker with a long address", vec![broker("broker", &long)]),
+    ] {
+        invalid.payload(name, at, "alice", &brokers(list));
+    }
+    let one = brokers(vec![broker("broker", "wss://a")]).encode();
+    let weak = swapped(&one, chain.public("broker").as_bytes(), &WEAK);
+    invalid.raw("a broker with a weak key", at, "alice", 8, &weak);
+    invalid.raw("nine brokers", at, "alice", 8, &[&[0xa1, 0, 0x89][..], &one[3..].repeat(9)].concat());
+    invalid.raw("an admin closes the mesh", at, "bob", 10, &[0xa0]);
+}
+
+fn invalid_resets(invalid: &mut Invalid) {
+    let chain = invalid.chain;
+    let mesh = chain.roster().mesh();
+    let reset = |who: &str, statement_mesh: Option<MeshId>, proved: (MeshId, &str), signer: &str| {
+        let (statement, recovery) = (statement(chain.public(who), statement_mesh), chain.public("recovery two"));
+        let proved_recovery = chain.public(proved.1);
+        let parts = [proved.0.as_bytes().as_slice(), proved_recovery.as_bytes(), &statement];
+        let signature = proof(chain.key(signer), "owner-reset", &parts);
+        Payload::OwnerReset(OwnerReset { statement, recovery, signature })
+    };
+    let at = chain.after(REMOVED);
+    let elsewhere = MeshId::from_bytes([1; 32]);
+    let next = "recovery two";
+    for (name, author, payload) in [
+        ("reset by an owner's key", "stranger", reset("stranger", Some(mesh), (mesh, next), "alice")),
+        ("reset by the new recovery key", "stranger", reset("stranger", Some(mesh), (mesh, next), next)),
+        ("reset signed for another mesh", "stranger", reset("stranger", Some(mesh), (elsewhere, next), "recovery")),
+        ("reset signed for another key", "stranger", reset("stranger", Some(mesh), (mesh, "alice"), "recovery")),
+        ("reset without a mesh in the statement", "stranger", reset("stranger", None, (mesh, next), "recovery")),
+        ("reset to a live device", "carol", reset("carol", Some(mesh), (mesh, next), "recovery")),
+        ("reset to a removed device", "bob second", reset("bob second", Some(mesh), (mesh, next), "recovery")),
+        ("reset entry signed by an owner", "alice", reset("stranger", Some(mesh), (mesh, next), "recovery")),
+    ] {
+        invalid.payload(name, at, author, &payload);
+    }
+    let old = reset("stranger", Some(mesh), (mesh, next), "recovery");
+    let weak = swapped(&old.encode(), chain.public(next).as_bytes(), &WEAK);
+    invalid.raw("reset to a weak recovery key", at, "stranger", 9, &weak);
+    invalid.payload("reset by a recovery key replaced before", chain.after("owner reset"), "stranger", &old);
+}
+
+#[test]
+fn roster() {
+    let chain = Chain::every_kind();
+    let mut invalid = Invalid { chain: &chain, cases: Vec::new() };
+    invalid_genesis(&mut invalid);
+    invalid_form(&mut invalid);
+    invalid_invites(&mut invalid);
+    invalid_joins(&mut invalid);
+    invalid_changes(&mut invalid);
+    invalid_resets(&mut invalid);
+    let description = "Rosters (protocol section 2). valid: a chain of entries, each signed by the key named `author` (Ed25519 \
+        seeds in `keys`; invites, recovery and broker keys stand there too), with its entry hash, and `member`, the id that \
+        the join statement in it gives; `folds` is what the first `entries` entries of the chain say. invalid: `bytes` is \
+        refused after the first `prefix` entries of the chain; with prefix 0 it is refused as a genesis. The names of errors \
+        tell why; where several rules are broken another may be named.";
+    let vectors =
+        stored("roster.json", json!({ "description": description, "valid": [chain.json()], "invalid": invalid.cases }));
+
+    let chain = &vectors["valid"][0];
+    let entries: Vec<Vec<u8>> =
+        chain["entries"].as_array().unwrap().iter().map(|entry| unhex(&entry["bytes"])).collect();
+    let mut rosters = vec![Roster::genesis(&entries[0]).unwrap()];
+    for entry in &entries[1..] {
+        let mut roster = rosters.last().unwrap().clone();
+        roster.apply(entry).unwrap();
+        rosters.push(roster);
+    }
+    let last = rosters.last().unwrap();
+    assert_eq!(last.mesh().to_string(), chain["mesh"]);
+    let kinds: std::collections::BTreeSet<u64> =
+        entries.iter().map(|entry| Entry::parse(entry).unwrap().body().kind).collect();
+    assert_eq!(kinds, (0..=10).collect());
+    for (index, entry) in chain["entries"].as_array().unwrap().iter().enumerate() {
+        assert_eq!(last.hash_at(index as u64).map(hex).as_deref(), entry["hash"].as_str());
+        let key = SigningKey::from_seed(&array(&chain["keys"][entry["author"].as_str().unwrap()]["seed"]));
+        assert_eq!(key.public().device_id().to_string(), entry["author_id"]);
+        let signed: Signed = claudemesh_core::codec::decode(&entries[index]).unwrap();
+        assert_eq!(key.sign(SIGNATURE, &signed.body), signed.signature);
+    }
+    for stored in chain["folds"].as_array().unwrap() {
+        let count = usize::try_from(stored["entries"].as_u64().unwrap()).unwrap();
+        assert_eq!(&fold(&rosters[count - 1]), stored);
+    }
+    for case in vectors["invalid"].as_array().unwrap() {
+        let bytes = unhex(&case["bytes"]);
+        let error = match usize::try_from(case["prefix"].as_u64().unwrap()).unwrap() {
+            0 => Roster::genesis(&bytes).err(),
+            prefix => rosters[prefix - 1].check(&bytes).err(),
+        };
+        assert_eq!(error.map(code).as_deref(), case["error"].as_str(), "{}", case["name"]);
+    }
+}

@@ -1,0 +1,158 @@
+//! Senders and receivers with homes and stores on disk, over a broker on disk, in this process.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use claudemesh_broker::{Broker, Config};
+use claudemesh_client::{Event, Mesh, Receipt, api};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use crate::Fallible;
+use crate::options::{Options, Part};
+use crate::report::{Report, quantile};
+use crate::system::processor_time;
+
+/// Messages of one latency measurement at most.
+const PROBES: usize = 2_000;
+/// What is sent before the clock starts.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+struct Pair {
+    sender: Mesh,
+    receiver: Mesh,
+    /// What the sender calls the receiver.
+    name: String,
+}
+
+pub(crate) async fn measure(options: &Options, folder: &Path, report: &mut Report) -> Fallible<()> {
+    let broker = Broker::bind(Config::in_directory(folder.join("broker"))).await?;
+    let pairs = if options.wants(Part::Throughput) { options.pairs } else { 1 };
+    let pairs = team(folder, &broker, pairs).await?;
+    if options.wants(Part::Latency) {
+        latency(options, &pairs[0], report).await?;
+    }
+    if options.wants(Part::Throughput) {
+        throughput(options, &pairs, report).await?;
+    }
+    for pair in pairs {
+        pair.sender.close().await?;
+        pair.receiver.close().await?;
+    }
+    broker.shutdown().await;
+    Ok(())
+}
+
+async fn team(folder: &Path, broker: &Broker, count: usize) -> Fallible<Vec<Pair>> {
+    let request = api::UpRequest { broker: Some(broker.url()), name: Some("owner".into()), ..Default::default() };
+    let (owner, _) = Mesh::builder().home(folder.join("owner")).embedded().up(request).await?;
+    let uses = u32::try_from(2 * count)?;
+    let link = owner.invite(api::InviteRequest { uses, ..Default::default() }).await?.link.ok_or("no link")?;
+    let join = async |name: String| {
+        let request = api::JoinRequest { link: link.clone(), name: Some(name.clone()), ..Default::default() };
+        Mesh::builder().home(folder.join(name)).embedded().join(request).await
+    };
+    let mut pairs = Vec::with_capacity(count);
+    for n in 0..count {
+        let receiver = join(format!("receiver-{n}")).await?;
+        let sender = join(format!("sender-{n}")).await?;
+        pairs.push(Pair { sender, receiver, name: format!("receiver-{n}") });
+    }
+    for pair in &pairs {
+        pair.sender.send(&pair.name, "warm").await?.wait(Receipt::Delivered).await?;
+    }
+    Ok(pairs)
+}
+
+/// One message at a time: until its receipt is at the sender, and until a program at the receiver has it.
+async fn latency(options: &Options, pair: &Pair, report: &mut Report) -> Fallible<()> {
+    let mut events = pair.receiver.events().await?;
+    let (seen, mut arrivals) = mpsc::unbounded_channel();
+    let reader = tokio::spawn(async move {
+        while let Some(Ok(delivered)) = events.next().await {
+            if matches!(delivered.event, Event::Message(_)) && seen.send(Instant::now()).is_err() {
+                return;
+            }
+        }
+    });
+    let (text, end) = (options.text(), Instant::now() + options.seconds());
+    let (mut to_receipt, mut to_reader) = (Vec::new(), Vec::new());
+    while Instant::now() < end && to_receipt.len() < PROBES {
+        let sent_at = Instant::now();
+        let sent = pair.sender.send(&pair.name, &text).await?;
+        sent.wait(Receipt::Delivered).await?;
+        to_receipt.push(sent_at.elapsed());
+        let arrived = arrivals.recv().await.ok_or("the receiver's feed ended")?;
+        to_reader.push(arrived - sent_at);
+    }
+    reader.abort();
+    report.at_most("1 to 1: send to delivered, p50", quantile(&mut to_receipt, 0.5), "ms", 2.0);
+    report.plain("1 to 1: send to delivered, p99", quantile(&mut to_receipt, 0.99), "ms");
+    report.plain("1 to 1: send to the receiver's program, p50", quantile(&mut to_reader, 0.5), "ms");
+    report.plain("1 to 1: send to the receiver's program, p99", quantile(&mut to_reader, 0.99), "ms");
+    Ok(())
+}
+
+/// All pairs at once, each with a full window. A message counts when its sender has seen the signed receipt.
+async fn throughput(options: &Options, pairs: &[Pair], report: &mut Report) -> Fallible<()> {
+    let (delivered, read) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let mut tasks = JoinSet::new();
+    for pair in pairs {
+        let free = Arc::new(Semaphore::new(options.window));
+        let mut receipts = pair.sender.events().await?;
+        let (count, freed) = (delivered.clone(), free.clone());
+        tasks.spawn(async move {
+            while let Some(Ok(event)) = receipts.next().await {
+                if matches!(event.event, Event::Receipt { state: api::State::Delivered, .. }) {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    freed.add_permits(1);
+                }
+            }
+            Err("the sender's feed ended".into())
+        });
+        let mut messages = pair.receiver.events().await?;
+        let count = read.clone();
+        tasks.spawn(async move {
+            while let Some(Ok(event)) = messages.next().await {
+                if matches!(event.event, Event::Message(_)) {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Err("the receiver's feed ended".into())
+        });
+        for _ in 0..options.window {
+            let (sender, name, text, free) = (pair.sender.clone(), pair.name.clone(), options.text(), free.clone());
+            tasks.spawn(async move {
+                loop {
+                    free.acquire().await?.forget();
+                    sender.send(&name, &text).await?;
+                }
+            });
+        }
+    }
+    tokio::select! {
+        () = tokio::time::sleep(WARM_UP) => {}
+        Some(ended) = tasks.join_next() => return ended?,
+    }
+    let worked = processor_time();
+    let (before, started) = ((delivered.load(Ordering::Relaxed), read.load(Ordering::Relaxed)), Instant::now());
+    tokio::select! {
+        () = tokio::time::sleep(options.seconds()) => {}
+        Some(ended) = tasks.join_next() => return ended?,
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let worked = processor_time().zip(worked).map(|(after, before)| after - before);
+    let rate = |count: &AtomicU64, before| (count.load(Ordering::Relaxed) - before) as f64 / seconds;
+    let what = format!("{} pairs, window {}, {} B: delivered", pairs.len(), options.window, options.size);
+    report.at_least(&what, rate(&delivered, before.0), "messages/s", 10_000.0);
+    let what = format!("{} pairs, window {}, {} B: read by programs", pairs.len(), options.window, options.size);
+    report.plain(&what, rate(&read, before.1), "messages/s");
+    if let Some(worked) = worked {
+        let each = worked / (delivered.load(Ordering::Relaxed) - before.0) as f64;
+        report.plain("processor time of senders, broker and receivers", each, "µs/message");
+    }
+    tasks.shutdown().await;
+    Ok(())
+}

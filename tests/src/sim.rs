@@ -1,0 +1,47 @@
+//! Deterministic simulation: devices and a broker in simulated time, driven by a seed through loss, delay, reordering, cut
+//! connections, crashes of any party between any two steps, and restarts.
+//!
+//! [`run`] plays one seed and says what went wrong. Nothing here reads a clock or the system's randomness, so a seed always
+//! plays the same.
+
+pub mod broker;
+mod check;
+pub mod dice;
+mod engine;
+mod fixture;
+pub mod join;
+pub mod peer;
+mod plan;
+mod world;
+
+pub use fixture::Fixture;
+pub use plan::Plan;
+pub use world::World;
+
+/// A seed that broke a promise.
+#[derive(Debug)]
+pub struct Failure {
+    /// The seed.
+    pub seed: u64,
+    /// What was broken.
+    pub what: String,
+    /// What was done to the parties, and when.
+    pub plan: String,
+    /// What happened, step by step; only when it was asked for.
+    pub trace: Vec<String>,
+}
+
+/// Plays one seed.
+///
+/// # Errors
+/// [`Failure`] when a promise was broken.
+pub fn run(fixture: &Fixture, seed: u64, traced: bool) -> Result<(), Failure> {
+    let plan = Plan::of(seed);
+    let shown = format!("{plan:#?}");
+    let mut world = World::new(fixture, plan, traced);
+    let what = world.play();
+    match what {
+        Ok(()) => Ok(()),
+        Err(what) => Err(Failure { seed, what, plan: shown, trace: world.take_trace() }),
+    }
+}

@@ -1,0 +1,186 @@
+//! A device: the client's session over a store that keeps what was committed and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use claudemesh_core::presence::BootId;
+use claudemesh_core::session::{Change, Identity, InboxRow, LoadError, MessageState, Session, Snapshot};
+use claudemesh_core::testing::SeededRng;
+use claudemesh_core::{DeviceId, MessageId, Millis, PublicKey, SigningKey};
+
+use super::join::{Joiner, Link};
+
+/// What a device has on disk.
+#[derive(Clone, Debug, Default)]
+pub struct Store {
+    /// What the session starts from.
+    pub snapshot: Snapshot,
+    /// Received messages; the position of a row is its index and never changes.
+    pub inbox: Vec<InboxRow>,
+    /// States of sent messages, for the user.
+    pub states: BTreeMap<(MessageId, DeviceId), MessageState>,
+    /// Messages marked as read here.
+    pub read: BTreeSet<(DeviceId, MessageId)>,
+    /// How far the consumer of events has committed.
+    pub consumed: usize,
+}
+
+impl Store {
+    /// Applies one change of a transaction.
+    pub fn apply(&mut self, change: &Change) {
+        self.snapshot.apply(change);
+        match change {
+            Change::Inbox(row) => self.inbox.push(row.clone()),
+            Change::Read { device, id, .. } => {
+                self.read.insert((*device, *id));
+            }
+            Change::State { id, device, state, .. } => {
+                let known = self.states.entry((*id, *device)).or_insert(*state);
+                if known.may_become(*state) {
+                    *known = *state;
+                }
+            }
+            Change::Outbox(row) => {
+                for recipient in &row.recipients {
+                    self.states.entry((row.id, recipient.device)).or_insert(recipient.state);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Where a process dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrashPoint {
+    /// At once, between two batches.
+    Now,
+    /// Before the next batch is committed.
+    BeforeCommit,
+    /// After the next batch is committed, before it sends anything.
+    AfterCommit,
+    /// After the next batch has sent so many frames.
+    AfterSends(u64),
+}
+
+/// What runs.
+#[derive(Debug)]
+pub enum Process {
+    /// Nothing.
+    Down,
+    /// Still joining.
+    Joining(Box<Joiner>),
+    /// A member.
+    Member(Box<Session>),
+}
+
+/// A device.
+#[derive(Debug)]
+pub struct Peer {
+    /// For people.
+    pub name: &'static str,
+    /// Seed of the device key.
+    pub key: [u8; 32],
+    /// How far its clock is off, milliseconds.
+    pub skew: i64,
+    /// What is on its disk.
+    pub store: Store,
+    /// The link it is to join by, until it has.
+    pub link: Option<Link>,
+    /// What runs.
+    pub process: Process,
+    /// Randomness of the process.
+    pub rng: SeededRng,
+    /// Where it dies next.
+    pub crash: Option<CrashPoint>,
+    /// When it starts again.
+    pub start_at: Option<u64>,
+    /// When a joiner calls again.
+    pub call_at: Option<u64>,
+    /// The connection it uses.
+    pub connection: Option<u64>,
+    /// What the consumer has seen since it started.
+    pub seen: usize,
+    /// What the consumer saw at each position, ever.
+    pub shown: Vec<(DeviceId, MessageId)>,
+    boots: u64,
+    device: DeviceId,
+}
+
+impl Peer {
+    /// A device that is down.
+    #[must_use]
+    pub fn new(name: &'static str, key: [u8; 32], store: Store) -> Self {
+        Self {
+            name,
+            key,
+            skew: 0,
+            store,
+            link: None,
+            process: Process::Down,
+            rng: SeededRng::new(0),
+            crash: None,
+            start_at: None,
+            call_at: None,
+            connection: None,
+            seen: 0,
+            shown: Vec::new(),
+            boots: 0,
+            device: SigningKey::from_seed(&key).public().device_id(),
+        }
+    }
+
+    /// Its key.
+    #[must_use]
+    pub fn signing_key(&self) -> SigningKey {
+        SigningKey::from_seed(&self.key)
+    }
+
+    /// Its device id.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        self.device
+    }
+
+    /// Its session, while it runs.
+    #[must_use]
+    pub fn session(&self) -> Option<&Session> {
+        match &self.process {
+            Process::Member(session) => Some(session),
+            _ => None,
+        }
+    }
+
+    /// Starts the process from what is on disk.
+    ///
+    /// # Errors
+    /// [`LoadError`] when what was committed cannot be loaded.
+    pub fn start(&mut self, broker: PublicKey, seed: u64, now: u64) -> Result<(), LoadError> {
+        self.boots += 1;
+        self.rng = SeededRng::new(seed ^ (self.boots << 48) ^ u64::from(self.key[0]) << 40);
+        self.seen = self.store.consumed;
+        self.start_at = None;
+        if let Some(link) = self.link {
+            self.call_at = Some(now);
+            self.process = Process::Joining(Box::new(Joiner::new(link, self.signing_key())));
+            return Ok(());
+        }
+        let boot = BootId::generate(&mut self.rng);
+        let identity = Identity { key: self.signing_key(), boot, pinned: vec![broker] };
+        self.process = Process::Member(Box::new(Session::load(identity, self.store.snapshot.clone())?));
+        Ok(())
+    }
+
+    /// The process is gone, with all it had not committed.
+    pub fn die(&mut self) {
+        self.process = Process::Down;
+        self.crash = None;
+        self.connection = None;
+        self.call_at = None;
+    }
+
+    /// Its clock.
+    #[must_use]
+    pub fn clock(&self, now: Millis) -> Millis {
+        Millis(now.0.saturating_add_signed(self.skew))
+    }
+}

@@ -1,0 +1,268 @@
+//! One batch of a peer: inputs in, one transaction, then frames out, with a crash wherever it is due.
+
+use claudemesh_core::session::{Action, Change, Command, Fault, Input, MessageState, Notice, Outgoing};
+use claudemesh_core::wire::{Body, Frame};
+use claudemesh_core::{MemberId, MessageId};
+
+use super::{Down, Sent, Up, Wish, World};
+use crate::sim::join::Step;
+use crate::sim::peer::{CrashPoint, Process};
+
+/// An input that owns its bytes.
+#[allow(clippy::large_enum_variant)]
+enum In {
+    Opened,
+    Closed,
+    Frame(Vec<u8>),
+    Tick,
+    Command(Command),
+}
+
+impl World {
+    pub(super) fn frames_batch(&mut self, who: usize, arrived: Vec<Down>) {
+        let inputs = arrived.into_iter().map(|down| match down {
+            Down::Opened => In::Opened,
+            Down::Frame(bytes) => In::Frame(bytes),
+            Down::Closed => In::Closed,
+        });
+        self.batch(who, inputs.collect());
+    }
+
+    pub(super) fn tick_peer(&mut self, who: usize) {
+        if matches!(self.peers[who].process, Process::Joining(_)) {
+            // A broker that says nothing for so long is called again.
+            self.peers[who].call_at = Some(self.now + 30_000);
+            if let Process::Joining(joiner) = &mut self.peers[who].process {
+                joiner.reset();
+            }
+            return self.connect(who);
+        }
+        let before = self.peers[who].session().and_then(|session| session.deadline());
+        self.batch(who, vec![In::Tick]);
+        let after = self.peers[who].session().and_then(|session| session.deadline());
+        let clock = self.peers[who].clock(self.clock());
+        if after.is_some_and(|at| at <= clock) && after == before {
+            self.fail(format!("peer {who} spins: a tick left its deadline where it was, in the past"));
+        }
+    }
+
+    /// Carries out a user's command; whether it was committed.
+    pub(super) fn command(&mut self, who: usize, command: Command, wish: &Wish) -> bool {
+        self.log(|| format!("peer {who}: {wish:?}"));
+        let committed = self.batch(who, vec![In::Command(command)]);
+        if let (true, Wish::Send(n)) = (committed, wish)
+            && let Some(sent) = self.sent.get_mut(n)
+        {
+            sent.promised = true;
+            let lane = (who, sent.to, self.plan.messages[*n].priority.code());
+            let id = sent.id;
+            self.order.entry(lane).or_default().push(id);
+        }
+        committed
+    }
+
+    pub(super) fn compose(&mut self, n: usize, to: MemberId) -> Outgoing {
+        let message = self.plan.messages[n].clone();
+        let mut id = [n as u8; 16];
+        id[6] = 0x70;
+        id[8] = 0x80;
+        let sent = Sent { id: MessageId::from_bytes(id), to, text: format!("message {n}"), promised: false };
+        let sent = self.sent.entry(n).or_insert(sent);
+        Outgoing {
+            id: sent.id,
+            to,
+            session: None,
+            from_session: None,
+            text: sent.text.clone(),
+            priority: message.priority,
+            reply_to: None,
+            ttl: message.ttl,
+        }
+    }
+
+    /// Runs a batch; `false` when the process died before it was committed.
+    fn batch(&mut self, who: usize, inputs: Vec<In>) -> bool {
+        self.count_batch(who);
+        let clock = self.peers[who].clock(self.clock());
+        if self.tracing() {
+            for input in &inputs {
+                if let In::Frame(bytes) = input
+                    && let Ok(frame) = Frame::decode(bytes)
+                {
+                    let what = match &frame.body {
+                        Body::Error(error) => format!("Error {:?}", error.code),
+                        Body::LogPush(push) => format!("LogPush at {}", push.offset),
+                        Body::Enqueued(reply) => format!("{:?}", reply.outcomes),
+                        body => body.name().to_string(),
+                    };
+                    self.log(|| format!("peer {who} <- {what} {}", frame.request));
+                }
+            }
+        }
+        let peer = &mut self.peers[who];
+        let Process::Member(session) = &mut peer.process else { return false };
+        let mut actions = Vec::new();
+        for input in inputs {
+            let input = match &input {
+                In::Opened => Input::Opened,
+                In::Closed => Input::Closed,
+                In::Frame(bytes) => Input::Frame(bytes),
+                In::Tick => Input::Tick,
+                In::Command(command) => Input::Command(command.clone()),
+            };
+            actions.extend(session.handle(input, clock, &mut peer.rng));
+        }
+        actions.extend(session.handle(Input::Flush, clock, &mut peer.rng));
+
+        let crash = peer.crash;
+        if crash == Some(CrashPoint::BeforeCommit) {
+            self.kill(who, self.now % 900);
+            return false;
+        }
+        let changes: Vec<&Change> = actions
+            .iter()
+            .filter_map(|action| if let Action::Persist(change) = action { Some(change) } else { None })
+            .collect();
+        for change in &changes {
+            self.check_change(who, change);
+        }
+        let frames = actions.iter().filter(|action| matches!(action, Action::Send(_))).count() as u64;
+        for change in changes {
+            self.peers[who].store.apply(change);
+        }
+        if crash == Some(CrashPoint::AfterCommit) {
+            self.kill(who, self.now % 900);
+            return true;
+        }
+        let mut sends = 0;
+        for action in actions {
+            if let Some(CrashPoint::AfterSends(after)) = crash
+                && sends >= after
+                && frames > 0
+            {
+                self.kill(who, self.now % 900);
+                return true;
+            }
+            match action {
+                Action::Connect => self.connect(who),
+                Action::Disconnect => {
+                    if let Some(id) = self.peers[who].connection {
+                        self.hang_up(who, id);
+                    }
+                }
+                Action::Send(frame) => {
+                    sends += 1;
+                    self.log(|| format!("peer {who} -> {} {}", frame.body.name(), frame.request));
+                    if let Some(id) = self.peers[who].connection {
+                        self.send_up(id, Up::Frame(frame.encode()));
+                    }
+                }
+                Action::Notify(notice) => self.on_notice(who, &notice),
+                _ => {}
+            }
+        }
+        true
+    }
+
+    fn on_notice(&mut self, who: usize, notice: &Notice) {
+        self.log(|| format!("peer {who}: {notice:?}"));
+        match notice {
+            Notice::Fault(Fault::Removed) if self.plan.removed == Some(who) => {}
+            Notice::Fault(Fault::RosterFork) if self.plan.rolls_back => self.forked = true,
+            // The old connection's last words.
+            Notice::Fault(Fault::Replaced) => {}
+            Notice::Fault(Fault::BrokerRolledBack | Fault::LogFork) if self.plan.rolls_back => {}
+            Notice::Fault(Fault::ClockSkew) if self.plan.jumps => {}
+            Notice::Fault(fault) | Notice::Rejected { fault } => {
+                self.fail(format!("peer {who} blames an honest party: {}", fault.as_str()));
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn join_batch(&mut self, who: usize, arrived: Vec<Down>) {
+        self.count_batch(who);
+        let mut steps = Vec::new();
+        let peer = &mut self.peers[who];
+        let Process::Joining(joiner) = &mut peer.process else { return };
+        for down in arrived {
+            match down {
+                Down::Opened => {}
+                Down::Frame(bytes) => steps.extend(joiner.handle(&bytes, &mut peer.rng)),
+                Down::Closed => steps.push(Step::Again),
+            }
+        }
+        for step in steps {
+            match step {
+                Step::Send(frame) => {
+                    self.log(|| format!("joiner {who} -> {}", frame.body.name()));
+                    if let Some(id) = self.peers[who].connection {
+                        self.send_up(id, Up::Frame(frame.encode()));
+                    }
+                    if let Some(CrashPoint::AfterSends(0)) = self.peers[who].crash {
+                        return self.kill(who, self.now % 900);
+                    }
+                }
+                Step::Again => {
+                    if let Some(id) = self.peers[who].connection {
+                        self.hang_up(who, id);
+                    }
+                    self.peers[who].call_at = Some(self.now + self.dice.range(100, 500));
+                    if let Process::Joining(joiner) = &mut self.peers[who].process {
+                        joiner.reset();
+                    }
+                    return;
+                }
+                Step::Joined(entries) => {
+                    if self.peers[who].crash.take() == Some(CrashPoint::BeforeCommit) {
+                        return self.kill(who, self.now % 900);
+                    }
+                    if let Some(id) = self.peers[who].connection {
+                        self.hang_up(who, id);
+                    }
+                    self.log(|| format!("peer {who} has joined"));
+                    self.peers[who].store.snapshot.roster = entries;
+                    self.peers[who].link = None;
+                    return self.start(who);
+                }
+            }
+        }
+    }
+
+    /// Nothing is committed that is not true.
+    fn check_change(&mut self, who: usize, change: &Change) {
+        let own = self.peers[who].device();
+        match change {
+            Change::State { id, device, state, visible, .. } => {
+                self.log(|| format!("peer {who}: {} is {state:?}", id.to_string().split_off(30)));
+                let known = self.peers[who].store.states.get(&(*id, *device)).copied();
+                // A claim comes when it comes; stores let it raise a state only.
+                let claim = *state == MessageState::Read;
+                let goes_back = known.is_some_and(|known| known != *state && !known.may_become(*state)) && !claim;
+                // A refused attempt and a rolled back broker begin again.
+                if goes_back && *visible && !self.plan.rolls_back && !self.plan.jumps {
+                    self.fail(format!("peer {who}: {id} goes from {known:?} back to {state:?}"));
+                }
+                let there = self.peers.iter().find(|peer| peer.device() == *device);
+                let has = there.is_some_and(|p| p.store.inbox.iter().any(|row| row.id == *id && row.device == own));
+                let read = there.is_some_and(|peer| peer.store.read.contains(&(own, *id)));
+                let truth = match state {
+                    MessageState::Accepted => self.broker.accepted(&own, device, id),
+                    MessageState::Delivered if *visible => has,
+                    MessageState::Read => read,
+                    _ => true,
+                };
+                if !truth {
+                    self.fail(format!("peer {who} holds {id} for {state:?}, and it is not"));
+                }
+            }
+            Change::Inbox(row) => {
+                self.log(|| format!("peer {who}: received {}", row.id.to_string().split_off(30)));
+                if self.peers[who].store.inbox.iter().any(|known| (known.id, known.device) == (row.id, row.device)) {
+                    self.fail(format!("peer {who} received {} twice", row.id));
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The product end to end: the real binary, real files, real sockets.
+
+mod e2e {
+    mod bad_input;
+    mod blind;
+    mod delivery;
+    mod disk;
+    mod first_contact;
+    mod homes;
+    mod kills;
+    mod links;
+    mod membership;
+    mod meshes;
+    mod outages;
+}

@@ -1,0 +1,78 @@
+//! Roles, and members who were removed.
+
+use claudemesh_tests::e2e::{Scene, link, text_of, until};
+
+#[test]
+fn a_member_may_not_what_an_admin_may() {
+    let scene = Scene::new();
+    let broker = scene.broker();
+    let (alice, bob) = scene.pair(&broker);
+    for args in [&["invite"][..], &["member", "remove", "alice", "--yes"], &["member", "role", "alice", "member"]] {
+        bob.fails(args, 4, "refused");
+    }
+    let changed = alice.ok(&["member", "role", "bob", "admin"]);
+    assert_eq!(changed["member"]["role"], "admin");
+    until("bob knows", || (bob.ok(&["whoami"])["role"] == "admin").then_some(()));
+    assert!(bob.ok(&["invite"])["link"].is_string());
+    bob.fails(&["member", "remove", "alice", "--yes"], 4, "refused");
+    alice.ok(&["member", "role", "bob", "member"]);
+    until("bob knows", || (bob.ok(&["whoami"])["role"] == "member").then_some(()));
+    bob.fails(&["invite"], 4, "refused");
+    alice.fails(&["member", "remove", "bob"], 2, "usage");
+}
+
+#[test]
+fn a_removed_member_cannot_send_read_or_return() {
+    let scene = Scene::new();
+    let broker = scene.broker();
+    let alice = scene.founder("alice", &broker);
+    let first = alice.ok(&["invite", "--uses", "3"]);
+    let bob = scene.person("bob");
+    bob.ok(&["join", &text_of(&first, "/link"), "--name", "bob"]);
+    alice.knows("bob");
+    let carol = scene.guest("carol", &alice);
+    bob.knows("carol");
+    alice.ok(&["member", "role", "bob", "admin"]);
+    until("bob is admin", || (bob.ok(&["whoami"])["role"] == "admin").then_some(()));
+    let own = bob.ok(&["invite", "--uses", "5"]);
+    let mut known = vec![text_of(&first, "/link"), text_of(&own, "/link")];
+    alice.send("bob", "while you are here", &["--wait", "delivered"]);
+
+    let removed = alice.ok(&["member", "remove", "bob", "--yes"]);
+    assert_eq!(removed["member"]["live"], false, "{removed}");
+    let mut closed: Vec<&str> =
+        removed["closed_invites"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+    closed.sort_unstable();
+    let mut expected = [first["id"].as_str().unwrap(), own["id"].as_str().unwrap()];
+    expected.sort_unstable();
+    assert_eq!(closed, expected, "the invite he came by, and his own");
+    let invites = alice.ok(&["invite", "list"]);
+    for invite in
+        invites["invites"].as_array().unwrap().iter().filter(|invite| closed.contains(&invite["id"].as_str().unwrap()))
+    {
+        assert_eq!(invite["state"], "closed");
+    }
+
+    until("bob knows", || (bob.ok(&["mesh", "list"])["meshes"][0]["state"] == "removed").then_some(()));
+    bob.fails(&["send", "carol", "may I?"], 4, "refused");
+    assert_eq!(bob.bodies(), ["while you are here"], "what he has, he keeps");
+    alice.fails(&["send", "bob", "too late"], 3, "not_found");
+    let dave = scene.guest("dave", &alice);
+    carol.knows("dave");
+    dave.send("carol", "hello", &["--wait", "delivered"]);
+    assert!(!bob.run(&["peers", "--all", "--json"]).out.contains("dave"), "bob reads the mesh's log");
+    alice.send("carol", "without him", &["--wait", "delivered"]);
+    assert_eq!(carol.bodies(), ["hello", "without him"]);
+    // A restart changes nothing.
+    let _ = bob.kill();
+    assert_eq!(bob.ok(&["mesh", "list"])["meshes"][0]["state"], "removed");
+    let again = scene.person("again");
+    for link in known.drain(..) {
+        again.fails(&["join", &link, "--name", "robert"], 4, "expired");
+    }
+    // Only somebody's fresh invite brings him back, as a new member.
+    let back = bob.ok(&["join", &link(&alice), "--name", "bobby"]);
+    assert_eq!(back["member"]["name"], "bobby");
+    alice.knows("bobby");
+    bob.send("alice", "sorry", &["--wait", "delivered"]);
+}
