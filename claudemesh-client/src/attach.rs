@@ -80,8 +80,11 @@ impl Attached {
             Err(error) => Err(error),
         };
         match found {
-            Ok((http, _)) => stop(&http).await.map(|()| true),
-            Err(error) if error.kind() == ErrorKind::Unreachable => ended(home).await,
+            Ok((http, version)) => {
+                stop(&http).await?;
+                ended(home, Some(version.pid)).await.map(|_| true)
+            }
+            Err(error) if error.kind() == ErrorKind::Unreachable => ended(home, None).await,
             Err(error) => Err(error),
         }
     }
@@ -146,11 +149,15 @@ fn identity(socket: &Path) -> Option<(u64, u64, i64, i64)> {
     Some((metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
 }
 
-/// Nobody answers: either nobody is there, or somebody who is just ending. Returns whether there was.
-async fn ended(home: &Home) -> Result<bool, Error> {
+/// Nobody answers: either nobody is there, or somebody who is just ending, perhaps of a known process. Returns whether
+/// there was. A daemon's process holds its home until it is gone.
+async fn ended(home: &Home, pid: Option<u32>) -> Result<bool, Error> {
     let deadline = Instant::now() + STOP;
     let mut seen = false;
     while let Some(locked) = home.held() {
+        if pid.is_some() && pid != home.last_pid() {
+            break;
+        }
         if home.last_holder() == Some(Holder::Program) {
             return Err(locked);
         }

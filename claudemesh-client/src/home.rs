@@ -197,6 +197,11 @@ impl Home {
         self.note().map(|note| note.holder)
     }
 
+    /// Which process held the lock last, by its own word.
+    pub(crate) fn last_pid(&self) -> Option<u32> {
+        self.note().map(|note| note.pid)
+    }
+
     fn note(&self) -> Option<Note> {
         let mut text = Vec::new();
         File::open(&self.lock).ok()?.take(4096).read_to_end(&mut text).ok()?;

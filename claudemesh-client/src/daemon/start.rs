@@ -120,9 +120,9 @@ where
     let start = async {
         let lock = lock(home).await?;
         let service = open(lock.clone()).await?;
-        Daemon::serve(service, lock).await
+        Ok((Daemon::serve(service, lock.clone()).await?, lock))
     };
-    let daemon = match start.await {
+    let (daemon, lock) = match start.await {
         Ok(daemon) => daemon,
         Err(error) => {
             report(&Report::Failed(api::ErrorBody::from(&error)));
@@ -130,7 +130,10 @@ where
         }
     };
     report(&Report::Ready { ready: Version::own() });
-    daemon.until(stop).await
+    let result = daemon.until(stop).await;
+    // The system gives the home back when this process is gone: whoever waits for that waits for the lock.
+    std::mem::forget(lock);
+    result
 }
 
 /// Nobody may listen: a daemon started by hand has no program that waits for it.
