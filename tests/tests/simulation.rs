@@ -36,7 +36,7 @@ fn every_seed_keeps_every_promise() {
             Err(failure) => panic!("{}", explain(&fixture, failure)),
         }
     }
-    let seeds = number("SIM_SEEDS").unwrap_or(2_000);
+    let seeds = number("SIM_SEEDS").unwrap_or(10_000);
     let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let failed: Mutex<Vec<Failure>> = Mutex::new(Vec::new());
     let threads = std::thread::available_parallelism().map_or(2, usize::from);

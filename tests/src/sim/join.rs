@@ -26,6 +26,8 @@ pub enum Step {
     Send(Frame),
     /// Hang up and try again.
     Again,
+    /// It was in, and was removed before it knew.
+    ShutOut,
     /// It is in: the roster with its own entry.
     Joined(Vec<Bytes>),
 }
@@ -76,6 +78,7 @@ impl Joiner {
                 self.entries.clear();
                 self.range()
             }
+            Body::Error(error) if error.code == ErrorCode::Removed => vec![Step::ShutOut],
             Body::Error(error) => {
                 self.as_device = error.code == ErrorCode::InviteExpired;
                 vec![Step::Again]

@@ -69,6 +69,8 @@ pub enum Process {
     Down,
     /// Still joining.
     Joining(Box<Joiner>),
+    /// Removed before it knew that it had joined.
+    ShutOut,
     /// A member.
     Member(Box<Session>),
 }

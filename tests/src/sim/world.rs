@@ -264,7 +264,7 @@ impl World {
     fn peer_deadline(&self, who: usize) -> Option<u64> {
         let peer = &self.peers[who];
         match &peer.process {
-            Process::Down => None,
+            Process::Down | Process::ShutOut => None,
             Process::Joining(_) => peer.call_at,
             Process::Member(session) => {
                 let at = session.deadline()?.0.saturating_add_signed(-peer.skew).saturating_sub(EPOCH);
@@ -385,6 +385,9 @@ impl World {
     /// Does what a user wants, or puts it off.
     fn grant(&mut self, who: usize, wish: Wish) {
         let later = (self.now + 400, who, wish.clone());
+        if matches!(self.peers[who].process, Process::ShutOut) {
+            return;
+        }
         let Some(session) = self.peers[who].session() else { return self.wishes.push(later) };
         if session.is_halted() {
             return;

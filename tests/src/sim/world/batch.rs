@@ -213,6 +213,16 @@ impl World {
                     }
                     return;
                 }
+                Step::ShutOut => {
+                    if self.plan.removed != Some(who) {
+                        self.fail(format!("peer {who} was shut out"));
+                    }
+                    if let Some(id) = self.peers[who].connection {
+                        self.hang_up(who, id);
+                    }
+                    self.peers[who].process = Process::ShutOut;
+                    return;
+                }
                 Step::Joined(entries) => {
                     if self.peers[who].crash.take() == Some(CrashPoint::BeforeCommit) {
                         return self.kill(who, self.now % 900);

@@ -199,7 +199,7 @@ impl World {
 
     fn arrive_down(&mut self, who: usize, arrived: Vec<Down>) {
         match self.peers[who].process {
-            Process::Down => {}
+            Process::Down | Process::ShutOut => {}
             Process::Joining(_) => self.join_batch(who, arrived),
             Process::Member(_) => self.frames_batch(who, arrived),
         }
