@@ -41,7 +41,7 @@ pub struct EngineConfig {
     pub cached_meshes: usize,
     /// Logs one connection may follow.
     pub max_follows: usize,
-    /// Milliseconds a connection has for its hello.
+    /// Milliseconds a connection has for the head of its HTTP request, and once it is a WebSocket for its hello.
     pub hello_timeout: u64,
     /// Milliseconds without any frame after which a connection is closed.
     pub idle_timeout: u64,

@@ -10,6 +10,7 @@ mod folds;
 mod http;
 mod keyfile;
 mod limit;
+mod listen;
 mod presence;
 mod routing;
 mod server;

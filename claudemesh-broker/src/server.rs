@@ -11,7 +11,6 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use axum::serve::ListenerExt;
 use claudemesh_core::wire::{CONNECT_PATH, MAX_FRAME, SUBPROTOCOL};
 use claudemesh_core::{Millis, PublicKey};
 use futures_util::stream::FuturesUnordered;
@@ -27,6 +26,7 @@ use crate::engine::{Answer, Engine};
 use crate::folds::CoreFolds;
 use crate::http;
 use crate::keyfile::{self, KeyFileError};
+use crate::listen;
 use crate::store::{Limits, MemoryStore, SqliteStore, Store, StoreError};
 
 /// How often the engine is told the time.
@@ -60,7 +60,7 @@ pub struct Broker {
     engine: Engine,
     address: SocketAddr,
     stop: watch::Sender<bool>,
-    server: JoinHandle<std::io::Result<()>>,
+    server: JoinHandle<()>,
     ticker: JoinHandle<()>,
     /// Yields `None` once every connection's task has ended.
     connections: mpsc::Receiver<()>,
@@ -80,6 +80,7 @@ impl Broker {
     /// [`BrokerError`].
     pub async fn bind(config: Config) -> Result<Self, BrokerError> {
         let Config { listen, store, key, engine: settings, mut rng } = config;
+        let patience = Duration::from_millis(settings.hello_timeout);
         let limits = Limits {
             mailbox_rows: settings.limits.mailbox_rows,
             max_ttl: settings.limits.max_ttl.saturating_mul(1000),
@@ -104,13 +105,8 @@ impl Broker {
 
         let listener = TcpListener::bind(listen).await.map_err(BrokerError::Listen)?;
         let address = listener.local_addr().map_err(BrokerError::Listen)?;
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "no TCP_NODELAY");
-            }
-        });
         let (alive, connections) = mpsc::channel(1);
-        let (stop, mut stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared { engine: engine.clone(), rng: Mutex::new(rng), alive });
         let router = Router::new()
             .route(CONNECT_PATH, any(connect))
@@ -118,11 +114,7 @@ impl Broker {
             .merge(Router::new().route("/health/ready", get(http::ready)).with_state(engine.clone()))
             .route("/health", get(http::health))
             .route("/i", get(http::invite));
-        let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
-            // An error means the broker was dropped.
-            let _ = stopped.wait_for(|stopped| *stopped).await;
-        });
-        let server = tokio::spawn(serving.into_future());
+        let server = tokio::spawn(listen::serve(listener, router, patience, stopped));
         let ticker = tokio::spawn(tick(engine.clone()));
         tracing::info!(%address, "listening");
         Ok(Self { engine, address, stop, server, ticker, connections })
@@ -178,13 +170,13 @@ impl Broker {
         tracing::info!(address = %self.address, "stopped");
     }
 
-    /// Waits for the listener to end, which it does only when it fails.
+    /// Waits for the listener to end, which it does only when the broker stops or it fails.
     ///
     /// # Errors
     /// [`BrokerError::Listen`] with what the listener failed of.
     pub async fn join(&mut self) -> Result<(), BrokerError> {
         match (&mut self.server).await {
-            Ok(ended) => ended.map_err(BrokerError::Listen),
+            Ok(()) => Ok(()),
             Err(error) => Err(BrokerError::Listen(std::io::Error::other(error))),
         }
     }

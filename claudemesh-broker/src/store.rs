@@ -18,6 +18,7 @@ mod memory;
 mod schema;
 mod sqlite;
 pub mod testing;
+mod trouble;
 mod types;
 mod wal;
 

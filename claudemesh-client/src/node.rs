@@ -75,6 +75,7 @@ struct Active {
     row: Mutex<MeshRow>,
     id: MeshId,
     store_row: i64,
+    /// Of an ended mesh too, which then never connects and only lets its session be read. None when it does not load.
     handle: Option<Handle>,
     /// Sends that name their own id, one at a time.
     sending: tokio::sync::Mutex<()>,
@@ -93,9 +94,20 @@ impl Active {
         self.handle.as_ref().ok_or_else(|| self.ended())
     }
 
+    fn is_active(&self) -> bool {
+        is_active(&self.row())
+    }
+
     fn ended(&self) -> Error {
-        Error::new(ErrorKind::Refused, format!("the mesh {:?} has ended here", self.row().label))
-            .with_hint("see `claudemesh mesh list`; a fresh invite lets you join again")
+        let MeshRow { label, state, .. } = self.row();
+        let (what, then) = match state.as_str() {
+            "removed" => (format!("you were removed from the mesh {label:?}"), "a fresh invite lets you join again"),
+            "left" => (format!("you have left the mesh {label:?}"), "a fresh invite lets you join again"),
+            "closed" => (format!("the mesh {label:?} was closed"), "a new one is made by `claudemesh up --mesh LABEL`"),
+            _ => (format!("the mesh {label:?} has ended here"), "see `claudemesh mesh list`"),
+        };
+        Error::new(ErrorKind::Refused, what)
+            .with_hint(format!("`claudemesh inbox --mesh {label}` still shows what came; {then}"))
     }
 
     /// Right after a start, what waited at the broker belongs to an answer; an unreachable one does not hold it up.
@@ -182,7 +194,7 @@ impl Node {
         });
     }
 
-    /// Starts a mesh's driver, unless the mesh has ended.
+    /// Starts a mesh's driver. That of an ended mesh stays offline: what the home keeps of it can still be read.
     async fn activate(&self, mut row: MeshRow) -> Result<Arc<Active>, Error> {
         let id = MeshId::from_bytes(row.mesh);
         if row.embedded
@@ -192,20 +204,24 @@ impl Node {
             self.store.set_mesh_text(row.row, MeshColumn::Broker, broker.url.clone()).await?;
             row.broker_url = broker.url;
         }
+        let broker_key = PublicKey::from_bytes(&row.broker_key)
+            .map_err(|error| Error::new(ErrorKind::Corrupt, "the stored broker key is damaged").with_source(error))?;
+        let start = Start {
+            store: self.store.clone(),
+            row: row.row,
+            mesh: id,
+            seed: row.device_seed.clone(),
+            broker_key,
+            url: row.broker_url.clone(),
+            insecure: row.insecure,
+            name: Some(row.name.clone()),
+            ended: match row.state.as_str() {
+                "active" => None,
+                "closed" => Some(Fault::MeshClosed),
+                _ => Some(Fault::Removed),
+            },
+        };
         let handle = if is_active(&row) {
-            let broker_key = PublicKey::from_bytes(&row.broker_key).map_err(|error| {
-                Error::new(ErrorKind::Corrupt, "the stored broker key is damaged").with_source(error)
-            })?;
-            let start = Start {
-                store: self.store.clone(),
-                row: row.row,
-                mesh: id,
-                seed: row.device_seed.clone(),
-                broker_key,
-                url: row.broker_url.clone(),
-                insecure: row.insecure,
-                name: Some(row.name.clone()),
-            };
             let handle = Handle::start(start).await?;
             let unlabelled = handle
                 .look(|session| session.directory().label().is_none() && view::own_role(session) == "owner")
@@ -215,7 +231,12 @@ impl Node {
             }
             Some(handle)
         } else {
-            None
+            let started = Handle::start(start).await;
+            if let Err(error) = &started {
+                // The home's other meshes must not suffer from one that is over.
+                tracing::warn!(mesh = %id.short(), kind = error.kind().code(), "an ended mesh cannot be read");
+            }
+            started.ok()
         };
         let active =
             Arc::new(Active { id, store_row: row.row, row: Mutex::new(row), handle, sending: Default::default() });
@@ -229,24 +250,31 @@ impl Node {
         match selector {
             Some(text) => pick(&meshes, text),
             None => {
-                let mut active = meshes.iter().filter(|mesh| mesh.handle.is_some());
-                match (active.next(), active.next()) {
-                    (Some(only), None) => Ok(only.clone()),
-                    (None, _) => Err(Error::new(ErrorKind::NotFound, "this home is in no mesh yet")
+                // An ended mesh is meant only where no other is left: its mail stays readable.
+                let active: Vec<_> = meshes.iter().filter(|mesh| mesh.is_active()).collect();
+                let fits = if active.is_empty() { meshes.iter().collect() } else { active };
+                match fits[..] {
+                    [only] => Ok(only.clone()),
+                    [] => Err(Error::new(ErrorKind::NotFound, "this home is in no mesh yet")
                         .with_hint("create one with `claudemesh up`, or join one with `claudemesh join LINK`")),
-                    _ => meshes
-                        .iter()
-                        .find(|mesh| mesh.handle.is_some() && mesh.row().selected)
-                        .cloned()
-                        .ok_or_else(|| several(&meshes)),
+                    _ => fits.into_iter().find(|mesh| mesh.row().selected).cloned().ok_or_else(|| several(&meshes)),
                 }
             }
         }
     }
 
+    /// The driver of a mesh that this home still belongs to.
+    async fn live<'a>(&self, mesh: &'a Active) -> Result<&'a Handle, Error> {
+        self.note_end(mesh).await?;
+        if !mesh.is_active() {
+            return Err(mesh.ended());
+        }
+        mesh.handle()
+    }
+
     /// Appends to a mesh's roster and waits for the entry.
     async fn append(&self, mesh: &Active, append: Append, extra: Option<Extra>) -> Result<u64, Error> {
-        let handle = mesh.handle()?;
+        let handle = self.live(mesh).await?;
         wait_ready(handle).await?;
         let (reply, answer) = oneshot::channel();
         handle.order(Order::Append { append, extra, reply }).await?;
@@ -269,7 +297,7 @@ impl Node {
         } else {
             return Ok(());
         };
-        if mesh.row().state == "active" {
+        if mesh.is_active() {
             self.set_state(mesh, state).await?;
         }
         Ok(())

@@ -356,6 +356,7 @@ impl Session {
             self.flush_outbox(cx);
             self.flush_presence(cx);
         }
+        self.end_outbox(cx);
         self.flush_dirty(cx);
         self.persist_log(cx);
         self.flush_receipts(cx);
@@ -365,7 +366,8 @@ impl Session {
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
         match self.phase {
-            Phase::Halted => None,
+            // Nothing is sent any more, but what no answer will come for still has its end.
+            Phase::Halted => self.next_expiry(),
             Phase::Offline { retry_at } => Some(self.next_expiry().map_or(retry_at, |expiry| expiry.min(retry_at))),
             Phase::Ready => [
                 Some(self.ping_at),

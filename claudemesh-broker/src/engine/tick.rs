@@ -82,7 +82,8 @@ impl Inner {
                         continue;
                     }
                 }
-                Err(error) => tracing::warn!(%error, "the store could not let time pass"),
+                // It is asked every few seconds, and says itself what it suffers from.
+                Err(error) => tracing::debug!(%error, "the store could not let time pass"),
             }
             break;
         }

@@ -180,13 +180,13 @@ impl<F: Folds> Logic<F> {
         result
     }
 
-    /// Commits, or undoes everything since [`Logic::begin`].
-    pub(super) fn end(&mut self) -> Res<()> {
+    /// Commits, or undoes everything since [`Logic::begin`]; whether anything was written.
+    pub(super) fn end(&mut self) -> Res<bool> {
+        let wrote = std::mem::take(&mut self.wrote);
         let result = match self.failed.take() {
             Some(error) => Err(error),
-            None => self.write_down(),
+            None => self.write_down(wrote),
         };
-        self.wrote = false;
         if result.is_err() {
             // Fails when nothing was begun or SQLite has rolled back already: the end is the same.
             let _ = self.db.execute_batch("ROLLBACK");
@@ -195,7 +195,7 @@ impl<F: Folds> Logic<F> {
             let held = std::mem::take(&mut self.cache.held);
             self.cache = Cache { held, ..Cache::default() };
         }
-        result
+        result.map(|()| wrote)
     }
 
     fn cache_is_full(&self) -> bool {
@@ -203,8 +203,8 @@ impl<F: Folds> Logic<F> {
         (limit < SMALL_CACHE || self.commit.is_multiple_of(CACHE_CHECK)) && self.cache.size() > limit
     }
 
-    fn write_down(&mut self) -> Res<()> {
-        if !self.wrote {
+    fn write_down(&mut self, wrote: bool) -> Res<()> {
+        if !wrote {
             self.db.execute_batch("COMMIT")?;
             return Ok(());
         }

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 use tokio::sync::{mpsc, oneshot};
 
 use super::logic::{Logic, Res};
+use super::trouble::Trouble;
 use super::{
     Acked, Delivery, DeviceFacts, Elapsed, Enqueue, Enqueued, Folds, Limits, LogAppend, LogAppended, LogInfo, LogRange,
     Notice, Page, Pending, Receipt, RecordPut, RosterAppended, RosterRange, Store, StoreError, StoreMeta, schema,
@@ -59,11 +60,13 @@ impl<F: Folds> SqliteStore<F> {
         let (jobs, mut queue) = mpsc::channel::<Job<F>>(QUEUE);
         thread::Builder::new().name("broker-store".into()).spawn(move || {
             let mut gather = MAX_GATHERED;
+            let mut trouble = Trouble::default();
             let mut closing = None;
             while closing.is_none() {
                 match queue.blocking_recv() {
                     Some(Job::Do(first)) => {
                         let fate = run(&mut logic, first, &mut queue, gather, &mut closing);
+                        trouble.note(&fate, Instant::now());
                         // After a failure each one goes alone for a while: what frees room must not fail with what needs it.
                         gather = if fate.is_err() { 1 } else { (gather * 2).min(MAX_GATHERED) };
                     }
@@ -105,14 +108,14 @@ impl<F: Folds> SqliteStore<F> {
     }
 }
 
-/// Runs one transaction over whatever waits, up to a wish to close, and says how it ended.
+/// Runs one transaction over whatever waits, up to a wish to close, and says how it ended: whether anything was written.
 fn run<F: Folds>(
     logic: &mut Logic<F>,
     first: Op<F>,
     queue: &mut mpsc::Receiver<Job<F>>,
     gather: usize,
     closing: &mut Option<oneshot::Sender<Result<(), StoreError>>>,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let began = Instant::now();
     logic.begin();
     let mut finish = vec![first(logic)];
@@ -128,7 +131,7 @@ fn run<F: Folds>(
     }
     let fate = logic.end();
     for finish in finish {
-        finish(fate.clone());
+        finish(fate.clone().map(drop));
     }
     fate
 }

@@ -28,6 +28,26 @@ async fn health_is_answered_beside_the_websocket() {
 }
 
 #[tokio::test]
+async fn who_does_not_finish_its_request_is_closed() {
+    let impatient = Config::in_memory().with_engine(|engine| engine.hello_timeout = 300);
+    let broker = Broker::bind(impatient).await.unwrap();
+    for said in ["", "GET /health HTTP/1.1\r\nHost: bro", "GET /v1/connect HTTP/1.1\r\nUpgrade: websocket\r\n"] {
+        let mut stream = TcpStream::connect(broker.local_addr()).await.unwrap();
+        stream.write_all(said.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(!answer.contains("200 OK"), "{said:?}: {answer}");
+    }
+    // A connection that is kept has as long for its next request.
+    let mut stream = TcpStream::connect(broker.local_addr()).await.unwrap();
+    stream.write_all(b"GET /health HTTP/1.1\r\nHost: broker\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    broker.shutdown().await;
+}
+
+#[tokio::test]
 async fn the_key_and_the_store_outlive_the_broker() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("broker");

@@ -96,6 +96,18 @@ async fn the_subprotocol_is_required() {
 }
 
 #[tokio::test]
+async fn who_does_not_say_hello_is_closed() {
+    let impatient = Config::in_memory().with_engine(|engine| engine.hello_timeout = 300);
+    let broker = Broker::bind(impatient).await.unwrap();
+    let mut silent = open(&broker).await;
+    assert!(matches!(next(&mut silent).await, Some(Body::Challenge(_))));
+    assert_eq!(next(&mut silent).await, Some(Body::Close(wire::Close { code: Closing::Protocol })));
+    assert_eq!(next(&mut silent).await, None);
+    assert_eq!(broker.engine().connections(), 0);
+    broker.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_frame_over_the_limit_ends_the_connection_and_no_other() {
     let broker = Broker::bind(Config::in_memory()).await.unwrap();
     let (mesh, key) = mesh(&broker).await;

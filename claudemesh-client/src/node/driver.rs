@@ -112,6 +112,8 @@ pub(crate) struct Start {
     pub(crate) url: String,
     pub(crate) insecure: bool,
     pub(crate) name: Option<String>,
+    /// Why the mesh is over for this home; its session then only serves readers.
+    pub(crate) ended: Option<Fault>,
 }
 
 /// A running driver.
@@ -126,6 +128,8 @@ impl Handle {
     pub(crate) async fn start(start: Start) -> Result<Self, Error> {
         let session = load(&start).await?;
         let shared = Arc::new(Shared::new());
+        // Nothing more arrives for a mesh that has ended.
+        shared.caught_up.send_replace(session.is_halted());
         let (orders, queue) = mpsc::channel(1024);
         let (events, incoming) = mpsc::channel(1024);
         let driver = Driver {
@@ -186,6 +190,7 @@ fn stopped() -> Error {
 async fn load(start: &Start) -> Result<Session, Error> {
     let mut snapshot = start.store.load(start.row, start.mesh).await?;
     snapshot.name.clone_from(&start.name);
+    snapshot.ended = start.ended;
     let identity = Identity {
         key: SigningKey::from_seed(&start.seed),
         boot: claudemesh_core::presence::BootId::generate(&mut rng()),
@@ -436,6 +441,7 @@ impl Driver {
             Notice::Fault(fault) => {
                 if self.session.is_halted() {
                     self.shared.ready.send_replace(false);
+                    self.shared.caught_up.send_replace(true);
                 }
                 tracing::warn!(mesh = %self.start.mesh.short(), fault = fault.as_str(), "fault");
             }

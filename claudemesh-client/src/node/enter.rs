@@ -44,7 +44,7 @@ impl Node {
             let meshes = self.meshes.read().await;
             match &request.mesh {
                 Some(label) => pick(&meshes, label).ok(),
-                None if meshes.iter().any(|mesh| mesh.handle.is_some()) => {
+                None if meshes.iter().any(|mesh| mesh.is_active()) => {
                     drop(meshes);
                     Some(self.mesh(None).await?)
                 }
@@ -53,6 +53,7 @@ impl Node {
         };
         match existing {
             Some(mesh) => {
+                self.live(&mesh).await?;
                 if mesh.row().embedded {
                     self.host()?.start(request.listen.as_deref()).await?;
                 }
@@ -132,7 +133,10 @@ impl Node {
                 .with_hint("copy the whole link, with everything after the #")
         })?;
         let _entering = self.entering.lock().await;
-        if self.meshes.read().await.iter().any(|mesh| mesh.id == link.mesh() && mesh.handle.is_some()) {
+        let ended = self.meshes.read().await.iter().find(|mesh| mesh.id == link.mesh()).cloned();
+        if let Some(known) = &ended
+            && self.live(known).await.is_ok()
+        {
             return Err(Error::new(ErrorKind::Conflict, "this home is a member of that mesh already")
                 .with_hint("see `claudemesh mesh list`"));
         }
@@ -154,9 +158,11 @@ impl Node {
         let (entry, _) = roster.join(&device, &invite_key, kind, &mut rng()).map_err(rules)?;
         roster.apply(&entry).map_err(rules)?;
         let label = self.free_label(request.label.as_deref(), &bundle.label).await?;
-        let ended = self.meshes.read().await.iter().find(|mesh| mesh.id == link.mesh()).cloned();
         if let Some(ended) = ended {
             // What was kept of an earlier membership makes room for the new one.
+            if let Some(handle) = &ended.handle {
+                handle.stop().await;
+            }
             self.store.drop_mesh(ended.store_row).await?;
             self.meshes.write().await.retain(|mesh| !Arc::ptr_eq(mesh, &ended));
         }

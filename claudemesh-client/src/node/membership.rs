@@ -234,7 +234,7 @@ impl Node {
             },
             sessions: own.sessions,
         };
-        mesh.handle()?.command(Command::SetStatus(status)).await
+        self.live(mesh).await?.command(Command::SetStatus(status)).await
     }
 
     pub(super) async fn who(&self, mesh: &Active) -> Result<api::WhoAmI, Error> {
@@ -258,7 +258,7 @@ impl Node {
 
     pub(super) async fn mesh_info(&self, mesh: &Active) -> Result<api::MeshInfo, Error> {
         self.note_end(mesh).await?;
-        let selected = self.mesh(None).await.is_ok_and(|used| used.store_row == mesh.store_row);
+        let selected = mesh.is_active() && self.mesh(None).await.is_ok_and(|used| used.store_row == mesh.store_row);
         if mesh.handle.is_none() {
             let row = mesh.row();
             return Ok(api::MeshInfo {
@@ -333,6 +333,7 @@ impl Node {
         self.store.set_mesh_text(mesh.store_row, MeshColumn::Label, label.clone()).await?;
         mesh.edit(|row| label.clone_into(&mut row.label));
         if let Some(handle) = &mesh.handle
+            && mesh.is_active()
             && mesh.look(|session, _| view::own_role(session) != "member").await?
         {
             handle.command(Command::SetLabel(label)).await?;

@@ -96,11 +96,7 @@ impl Node {
                 Error::new(ErrorKind::Usage, "a message goes to exactly one address").with_hint("name one recipient")
             );
         };
-        self.note_end(mesh).await?;
-        if mesh.row().state != "active" {
-            // The session has halted: what it took would wait for ever.
-            return Err(mesh.ended());
-        }
+        self.live(mesh).await?;
         let to = to.clone();
         let (resolved, own, limits) = mesh
             .look(move |session, row| {

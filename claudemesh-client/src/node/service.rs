@@ -47,7 +47,7 @@ impl Service for Node {
     fn mesh_use<'a>(&'a self, mesh: &'a str) -> Call<'a, api::MeshInfo> {
         Box::pin(async move {
             let mesh = self.mesh(Some(mesh)).await?;
-            mesh.handle()?;
+            self.live(&mesh).await?;
             self.store.select_mesh(mesh.store_row).await?;
             for other in self.meshes.read().await.iter() {
                 other.edit(|row| row.selected = other.store_row == mesh.store_row);

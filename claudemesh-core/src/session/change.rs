@@ -7,6 +7,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::connect::Fault;
 use super::message::{InboxRow, MessageState, OutboxRow};
 use crate::codec::Bytes;
 use crate::envelope::Lane;
@@ -157,6 +158,8 @@ pub struct Snapshot {
     pub own_status: Option<Bytes>,
     /// Own name as last wished.
     pub name: Option<String>,
+    /// What ended the membership, where the roster kept here does not say it: the session then never connects.
+    pub ended: Option<Fault>,
 }
 
 /// How many applied messages [`Snapshot::recent`] remembers.

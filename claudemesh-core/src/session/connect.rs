@@ -188,6 +188,9 @@ impl Session {
         } else if session.roster.is_closed() {
             session.faults.insert(Fault::MeshClosed);
             session.phase = Phase::Halted;
+        } else if let Some(fault) = snapshot.ended {
+            session.faults.insert(fault);
+            session.phase = Phase::Halted;
         }
         Ok(session)
     }
@@ -261,9 +264,7 @@ impl Session {
     }
 
     pub(super) fn on_tick<R: CryptoRng>(&mut self, cx: &mut Context<'_, R>) {
-        if !matches!(self.phase, Phase::Halted) {
-            self.expire_outbox(cx);
-        }
+        self.expire_outbox(cx);
         match self.phase {
             Phase::Offline { retry_at } if cx.now >= retry_at => {
                 self.phase = Phase::Connecting;

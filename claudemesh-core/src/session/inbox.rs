@@ -183,7 +183,7 @@ impl Session {
     pub(super) fn mark_read<R>(&mut self, messages: Vec<(DeviceId, MessageId)>, cx: &mut Context<'_, R>) {
         for (device, id) in messages {
             cx.persist(Change::Read { device, id, at: cx.now });
-            if self.roster.is_live_device(&device) {
+            if self.roster.is_live_device(&device) && !self.is_halted() {
                 self.claims.entry(device).or_default().push((id, cx.now));
             }
         }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 
 use super::message::{MessageState, OutRecipient, OutboxKind, OutboxRow, SealedAttempt, Why};
-use super::{Action, Change, Context, Outgoing, Pending, Session};
+use super::{Action, Change, Context, Fault, Outgoing, Pending, Session};
 use crate::codec::{Bytes, HashBytes, List};
 use crate::envelope::{
     Content, ContentBody, Draft, Header, Lane, MAX_FLUSH, Priority, Recipient, Submission, seal_flush,
@@ -381,6 +381,28 @@ impl Session {
             if let Some(at) = self.position(ordinal, device) {
                 self.set_state(ordinal, at, MessageState::Refused(why), cx);
             }
+        }
+    }
+
+    /// After the own removal, or the end of the mesh, the broker takes nothing more: what it never confirmed is refused.
+    /// What it did confirm keeps that state, since its recipient may have it, until it expires.
+    pub(super) fn end_outbox<R>(&mut self, cx: &mut Context<'_, R>) {
+        if !self.is_halted() || self.outbox.is_empty() {
+            return;
+        }
+        let code = if self.faults.contains(&Fault::Removed) {
+            ErrorCode::Removed
+        } else if self.faults.contains(&Fault::MeshClosed) {
+            ErrorCode::MeshClosed
+        } else {
+            return;
+        };
+        let open = self.outbox.iter().flat_map(|(ordinal, row)| {
+            let unconfirmed = |at: &usize| row.recipients[*at].state.rank() < MessageState::Accepted.rank();
+            (0..row.recipients.len()).filter(unconfirmed).map(|at| (*ordinal, at))
+        });
+        for (ordinal, at) in open.collect::<Vec<_>>() {
+            self.set_state(ordinal, at, MessageState::Refused(Why::Broker(code)), cx);
         }
     }
 

@@ -76,6 +76,10 @@ impl Session {
         for item in push.devices.into_vec() {
             let Some(device) = self.roster.device(&item.device).filter(|device| device.is_live()) else { continue };
             let key = device.key;
+            // Who comes online publishes its record: what waits for a prekey need not wait for the next round of asking.
+            if item.online && self.fresh_prekey(&item.device, cx.now).is_none() {
+                self.asked.remove(&item.device);
+            }
             let peer = self.peers.entry(item.device).or_default();
             let before = (peer.online, peer.status.clone());
             peer.online = item.online;

@@ -134,7 +134,16 @@ impl Person {
     /// It is not known.
     #[must_use]
     pub fn state(&self, id: &str) -> String {
-        text_of(&self.ok(&["message", "status", id]), "/recipients/0/state")
+        self.recipient(id, "state")
+    }
+
+    /// What is known of the first recipient of a message sent from here: a text of this name.
+    ///
+    /// # Panics
+    /// It is not known.
+    #[must_use]
+    pub fn recipient(&self, id: &str, what: &str) -> String {
+        text_of(&self.ok(&["message", "status", id]), &format!("/recipients/0/{what}"))
     }
 
     /// Waits until a message sent from here is in this state.

@@ -72,12 +72,17 @@ fn a_full_disk_of_the_broker_delays_and_loses_nothing() {
         ids.push(sent["id"].as_str().unwrap().to_owned());
         (sent["state"] == "queued").then_some(())
     });
+    let warnings =
+        |log: &str| log.lines().filter(|line| line.contains("WARN") && line.contains("no room left")).count();
+    until("its operator is told", || (warnings(&broker.log()) == 1).then_some(()));
+    assert!(!broker.log().contains("zzzz"), "what does not fit is not printed");
     disk.free();
     let received = bob.receive(ids.len());
     for (id, message) in ids.iter().zip(&received) {
         assert_eq!(message["id"], id.as_str());
         alice.reaches(id, "read");
     }
+    until("and that it is over", || broker.log().contains("can be written again").then_some(()));
 }
 
 #[test]

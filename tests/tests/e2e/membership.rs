@@ -76,3 +76,56 @@ fn a_removed_member_cannot_send_read_or_return() {
     alice.knows("bobby");
     bob.send("alice", "sorry", &["--wait", "delivered"]);
 }
+
+#[test]
+fn what_came_before_a_removal_stays_readable_and_nothing_more_goes_out() {
+    let scene = Scene::new();
+    let mut broker = scene.broker();
+    let (alice, bob) = scene.pair(&broker);
+    let told = bob.send("alice", "I am here", &["--wait", "delivered"]);
+    alice.send("bob", "while you are here", &["--wait", "delivered"]);
+    bob.ok(&["down"]);
+    let late = alice.send("bob", "are you?", &["--wait", "accepted"]);
+    alice.ok(&["member", "remove", "bob", "--yes"]);
+    assert_eq!(alice.recipient(&late, "state"), "refused", "nobody will ever take it");
+    assert_eq!(alice.recipient(&late, "reason"), "unknown_recipient");
+
+    // He writes before he hears of it.
+    broker.kill();
+    let unsent = text_of(&bob.ok(&["send", "alice", "still here", "--wait", "queued"]), "/id");
+    broker.resume();
+    until("bob knows", || (bob.ok(&["mesh", "list"])["meshes"][0]["state"] == "removed").then_some(()));
+    bob.reaches(&unsent, "refused");
+    for restart in [false, true] {
+        if restart {
+            let _ = bob.kill();
+        }
+        assert_eq!(bob.bodies(), ["while you are here"]);
+        assert_eq!(bob.state(&told), "delivered");
+        assert_eq!(bob.recipient(&unsent, "state"), "refused");
+        assert_eq!(bob.recipient(&unsent, "reason"), "removed");
+        let peers = bob.ok(&["peers"]);
+        assert!(peers["peers"].as_array().unwrap().iter().any(|peer| peer["name"] == "alice"), "{peers}");
+        let error = bob.fails(&["send", "alice", "may I?"], 4, "refused");
+        assert!(error["error"]["message"].as_str().unwrap().contains("removed"), "{error}");
+        for args in [&["invite"][..], &["mesh", "leave", "main", "--yes"]] {
+            bob.fails(args, 4, "refused");
+        }
+    }
+    // Reading marks it read, also when nobody can be told.
+    assert_eq!(bob.ok(&["inbox"])["messages"].as_array().unwrap().len(), 1);
+    assert_eq!(bob.ok(&["inbox", "--unread"])["messages"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn who_left_keeps_what_came() {
+    let scene = Scene::new();
+    let broker = scene.broker();
+    let (alice, bob) = scene.pair(&broker);
+    alice.send("bob", "hello", &["--wait", "delivered"]);
+    bob.ok(&["mesh", "leave", "main", "--yes"]);
+    let _ = bob.kill();
+    assert_eq!(bob.bodies(), ["hello"]);
+    let error = bob.fails(&["send", "alice", "hm"], 4, "refused");
+    assert!(error["error"]["message"].as_str().unwrap().contains("left"), "{error}");
+}

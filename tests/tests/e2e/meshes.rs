@@ -47,7 +47,7 @@ fn a_mesh_can_be_renamed_and_left() {
         let members = alice.ok(&["member", "list"]);
         members["members"].as_array()?.iter().any(|m| m["name"] == "bob" && m["live"] == false).then_some(())
     });
-    bob.fails(&["send", "alice", "still here?"], 3, "not_found");
+    bob.fails(&["send", "alice", "still here?"], 4, "refused");
     bob.fails(&["send", "alice", "still here?", "--mesh", "main"], 4, "refused");
     alice.fails(&["send", "bob", "still there?"], 3, "not_found");
 }

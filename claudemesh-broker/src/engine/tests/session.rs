@@ -2,8 +2,11 @@
 
 use claudemesh_core::envelope::Priority;
 use claudemesh_core::presence::BootId;
-use claudemesh_core::session::{Action, Change, Command, Identity, Input, MessageState, Outgoing, Session, Snapshot};
-use claudemesh_core::{MessageId, SigningKey};
+use claudemesh_core::session::{
+    Action, Append, Change, Command, Identity, Input, MessageState, Outgoing, Session, Snapshot, Why,
+};
+use claudemesh_core::wire::ErrorCode;
+use claudemesh_core::{MemberId, MessageId, SigningKey};
 
 use super::world::{World, wait};
 use crate::config::EngineConfig;
@@ -89,14 +92,32 @@ fn run(world: &mut World, clients: &mut [Client], seconds: u64) {
     }
 }
 
-#[test]
-fn two_sessions_find_each_other_and_talk() {
-    let mut world = World::with(EngineConfig::default());
+fn pair(world: &mut World) -> [Client; 2] {
     world.connect(0);
     world.join();
     world.disconnect(0);
     world.disconnect(1);
-    let mut clients = [Client::new(&world, 0), Client::new(&world, 1)];
+    [Client::new(world, 0), Client::new(world, 1)]
+}
+
+fn say(world: &mut World, from: &mut Client, to: MemberId, text: String) {
+    let outgoing = Outgoing {
+        id: MessageId::generate(world.now, &mut world.rng),
+        to,
+        session: None,
+        from_session: None,
+        text,
+        priority: Priority::Next,
+        reply_to: None,
+        ttl: 3_600_000,
+    };
+    from.handle(world, Input::Command(Command::Send(outgoing)));
+}
+
+#[test]
+fn two_sessions_find_each_other_and_talk() {
+    let mut world = World::with(EngineConfig::default());
+    let mut clients = pair(&mut world);
     for (at, name) in ["alice", "bob"].into_iter().enumerate() {
         clients[at].handle(&mut world, Input::Command(Command::SetName(name.into())));
     }
@@ -105,22 +126,47 @@ fn two_sessions_find_each_other_and_talk() {
     let member = clients[1].session.member();
     assert_eq!(clients[0].session.directory().name_of(&member), Some("bob"));
     for n in 0..300 {
-        let outgoing = Outgoing {
-            id: MessageId::generate(world.now, &mut world.rng),
-            to: member,
-            session: None,
-            from_session: None,
-            text: format!("message {n}"),
-            priority: Priority::Next,
-            reply_to: None,
-            ttl: 3_600_000,
-        };
-        clients[0].handle(&mut world, Input::Command(Command::Send(outgoing)));
+        say(&mut world, &mut clients[0], member, format!("message {n}"));
     }
-    // Long enough to ask once more for a record that was not there yet.
-    run(&mut world, &mut clients, 40);
+    run(&mut world, &mut clients, 20);
     assert_eq!(clients[1].texts, 300);
     let delivered = clients[0].states.iter().filter(|state| **state == MessageState::Delivered).count();
     assert_eq!(delivered, 300);
     assert_eq!(clients[0].session.faults().count() + clients[1].session.faults().count(), 0);
+}
+
+#[test]
+fn what_waits_for_a_prekey_goes_out_when_the_recipient_comes_online() {
+    let mut world = World::with(EngineConfig::default());
+    let [mut alice, bob] = pair(&mut world);
+    let member = bob.session.member();
+    run(&mut world, std::slice::from_mut(&mut alice), 5);
+    say(&mut world, &mut alice, member, "early".into());
+    run(&mut world, std::slice::from_mut(&mut alice), 5);
+    assert_eq!(alice.states, [MessageState::Held(Why::NoPrekey)], "he never connected");
+    let mut clients = [alice, bob];
+    // Far less than the half minute after which a record is asked for again anyway.
+    run(&mut world, &mut clients, 5);
+    assert_eq!(clients[1].texts, 1);
+    assert_eq!(clients[0].states.last(), Some(&MessageState::Delivered));
+}
+
+#[test]
+fn a_removal_ends_what_waits_on_both_sides() {
+    let mut world = World::with(EngineConfig::default());
+    let [mut alice, mut bob] = pair(&mut world);
+    let (alices, bobs) = (alice.session.member(), bob.session.member());
+    run(&mut world, std::slice::from_mut(&mut alice), 5);
+    say(&mut world, &mut alice, bobs, "held".into());
+    say(&mut world, &mut bob, alices, "never sent".into());
+    let leave = Command::Append { token: 1, append: Append::RemoveMember(bobs) };
+    alice.handle(&mut world, Input::Command(leave));
+    run(&mut world, std::slice::from_mut(&mut alice), 1);
+    assert_eq!(alice.states.last(), Some(&MessageState::Refused(Why::Broker(ErrorCode::UnknownRecipient))));
+    run(&mut world, std::slice::from_mut(&mut bob), 5);
+    assert!(bob.session.is_halted());
+    let removed = MessageState::Refused(Why::Broker(ErrorCode::Removed));
+    assert_eq!(bob.states, [removed]);
+    say(&mut world, &mut bob, alices, "after it".into());
+    assert_eq!(bob.states, [removed; 2], "nothing waits for what will not come");
 }
