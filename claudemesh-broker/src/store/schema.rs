@@ -64,7 +64,7 @@ pub(super) fn open_memory(rng: &mut impl CryptoRng) -> Result<Connection, StoreE
 
 fn prepare(db: &mut Connection, rng: &mut impl CryptoRng) -> Result<(), StoreError> {
     db.execute_batch(&format!(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA temp_store = MEMORY;
+        "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA temp_store = MEMORY;
          PRAGMA wal_autocheckpoint = {LOG_PAGES}; PRAGMA cache_size = -65536;"
     ))?;
     db.set_prepared_statement_cache_capacity(128);

@@ -3,7 +3,7 @@
 //! Everything at hand is handled as one batch, committed in one transaction, and only then sent. When the commit fails the
 //! session is thrown away and loaded anew, exactly as after a crash.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use rand_core::UnwrapErr;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::transport::{self, Link, LinkEvent};
+use crate::api::MemberRef;
 use crate::error::{Error, ErrorKind};
 use crate::store::{Extra, Store, now_ms};
 
@@ -39,10 +40,13 @@ pub(crate) fn now() -> Millis {
 type AppendReply = oneshot::Sender<Result<u64, AppendError>>;
 type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
+/// Makes a message with what the session knows.
+pub(crate) type Compose = Box<dyn FnOnce(&Session) -> Result<(Outgoing, MemberRef), Error> + Send>;
+
 /// What the service asks of a driver.
 pub(crate) enum Order {
-    /// Sends a message; answered when it is on disk, with whether there is more to say of it than that.
-    Send { outgoing: Outgoing, fingerprint: Option<[u8; 32]>, reply: Reply<bool> },
+    /// Sends a message; answered when it is on disk: with whom it goes to, and whether there is more to say of it.
+    Send { compose: Compose, fingerprint: Option<[u8; 32]>, reply: Reply<(MemberRef, bool)> },
     /// Hands a command to the session; answered when its effects are on disk.
     Command(Command, Reply<()>),
     /// Changes the roster; answered with the entry's index.
@@ -137,6 +141,7 @@ impl Handle {
             start,
             shared: shared.clone(),
             orders: queue,
+            put_off: VecDeque::new(),
             events,
             incoming,
             generation: 0,
@@ -210,7 +215,7 @@ struct Batch {
     frames: Vec<Frame>,
     notices: Vec<Notice>,
     replies: Vec<Reply<()>>,
-    sends: Vec<(MessageId, Reply<bool>)>,
+    sends: Vec<(MessageId, MemberRef, Reply<(MemberRef, bool)>)>,
     connect: bool,
     disconnect: bool,
     stop: Option<oneshot::Sender<()>>,
@@ -238,6 +243,8 @@ struct Driver {
     start: Start,
     shared: Arc<Shared>,
     orders: mpsc::Receiver<Order>,
+    /// What came during a commit.
+    put_off: VecDeque<Order>,
     events: mpsc::Sender<(u64, LinkEvent)>,
     incoming: mpsc::Receiver<(u64, LinkEvent)>,
     generation: u64,
@@ -255,6 +262,7 @@ impl Driver {
             let mut batch = Batch::default();
             let wait = self.session.deadline().map(|at| Duration::from_millis(at.since(now())));
             tokio::select! {
+                () = std::future::ready(()), if !self.put_off.is_empty() => {}
                 Some(event) = self.incoming.recv() => self.on_event(event, &mut batch),
                 order = self.orders.recv() => match order {
                     Some(order) => self.on_order(order, &mut batch),
@@ -267,6 +275,9 @@ impl Driver {
                 () = tokio::time::sleep(wait.unwrap_or(Duration::MAX)), if wait.is_some() => {
                     self.feed(Input::Tick, &mut batch);
                 }
+            }
+            while let Some(order) = self.put_off.pop_front() {
+                self.on_order(order, &mut batch);
             }
             for _ in 0..MAX_BATCH {
                 if let Ok(event) = self.incoming.try_recv() {
@@ -320,11 +331,15 @@ impl Driver {
 
     fn on_order(&mut self, order: Order, batch: &mut Batch) {
         match order {
-            Order::Send { outgoing, fingerprint, reply } => {
+            Order::Send { compose, fingerprint, reply } => {
+                let (outgoing, to) = match compose(&self.session) {
+                    Ok(composed) => composed,
+                    Err(error) => return drop(reply.send(Err(error))),
+                };
                 if let Some(hash) = fingerprint {
                     batch.extra.push(Extra::Fingerprint { id: *outgoing.id.as_bytes(), hash });
                 }
-                batch.sends.push((outgoing.id, reply));
+                batch.sends.push((outgoing.id, to, reply));
                 self.feed(Input::Command(Command::Send(outgoing)), batch);
             }
             Order::Command(command, reply) => {
@@ -356,13 +371,13 @@ impl Driver {
         }
         let eventful = eventful(&batch);
         if !batch.changes.is_empty() || !batch.extra.is_empty() {
-            let committed = self.start.store.commit(self.start.row, batch.changes, batch.extra).await;
+            let committed = self.commit(std::mem::take(&mut batch.changes), std::mem::take(&mut batch.extra)).await;
             if let Err(error) = committed {
                 let copy = || Error::new(error.kind(), error.message()).with_hint(error.hint().unwrap_or_default());
                 for reply in batch.replies {
                     let _ = reply.send(Err(copy()));
                 }
-                for (_, reply) in batch.sends {
+                for (_, _, reply) in batch.sends {
                     let _ = reply.send(Err(copy()));
                 }
                 self.recover(&error).await;
@@ -378,8 +393,8 @@ impl Driver {
         for reply in batch.replies {
             let _ = reply.send(Ok(()));
         }
-        for (id, reply) in batch.sends {
-            let _ = reply.send(Ok(eventful.contains(&id)));
+        for (id, to, reply) in batch.sends {
+            let _ = reply.send(Ok((to, eventful.contains(&id))));
         }
         for (reply, result) in answered {
             let _ = reply.send(result);
@@ -395,6 +410,20 @@ impl Driver {
                 true
             }
             None => false,
+        }
+    }
+
+    /// Commits; who only wants to look does not wait for it.
+    async fn commit(&mut self, changes: Vec<Change>, extra: Vec<Extra>) -> Result<(), Error> {
+        let mut committed = std::pin::pin!(self.start.store.commit(self.start.row, changes, extra));
+        loop {
+            tokio::select! {
+                result = &mut committed => return result,
+                Some(order) = self.orders.recv(), if self.put_off.len() < MAX_BATCH => match order {
+                    Order::Look(look) => look(&self.session),
+                    order => self.put_off.push_back(order),
+                }
+            }
         }
     }
 

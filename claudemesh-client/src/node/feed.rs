@@ -21,6 +21,8 @@ struct Feed {
     session: String,
     position: u64,
     buffer: VecDeque<api::EventRecord>,
+    /// Whether everything committed so far was read.
+    drained: bool,
     committed: watch::Receiver<u64>,
     presence: broadcast::Receiver<DeviceId>,
 }
@@ -43,6 +45,7 @@ impl Node {
             mesh,
             position,
             buffer: VecDeque::new(),
+            drained: false,
             committed: shared.committed.subscribe(),
             presence: shared.presence.subscribe(),
         };
@@ -72,15 +75,18 @@ impl Feed {
             if let Some(event) = self.buffer.pop_front() {
                 return Some(Ok(event));
             }
-            self.committed.mark_unchanged();
-            match self.read().await {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(error) => return Some(Err(error)),
+            if !self.drained {
+                self.committed.mark_unchanged();
+                match self.read().await {
+                    Ok(more) => self.drained = !more,
+                    Err(error) => return Some(Err(error)),
+                }
+                continue;
             }
             tokio::select! {
                 changed = self.committed.changed() => {
                     changed.ok()?;
+                    self.drained = false;
                 }
                 device = self.presence.recv() => match device {
                     Ok(device) => self.buffer.extend(self.peer(device).await),
@@ -103,11 +109,12 @@ impl Feed {
         Some(api::EventRecord { position: self.position, event: api::Event::Presence { peer } })
     }
 
-    /// Reads a page; true when there was one.
+    /// Reads a page; true when there may be another.
     async fn read(&mut self) -> Result<bool, Error> {
         let rows = self.store.events(self.mesh.store_row, self.position, PAGE).await?;
         let Some((last, _)) = rows.last() else { return Ok(false) };
         self.position = *last;
+        let more = rows.len() == PAGE as usize;
         let own = self.session.clone();
         let events: Vec<api::EventRecord> = self
             .mesh
@@ -139,6 +146,6 @@ impl Feed {
             })
             .await?;
         self.buffer.extend(events);
-        Ok(true)
+        Ok(more)
     }
 }

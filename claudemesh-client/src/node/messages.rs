@@ -10,7 +10,7 @@ use claudemesh_core::{DeviceId, MemberId, MessageId};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::driver::{Order, now, rng};
+use super::driver::{Compose, Order, now, rng};
 use super::{Active, Node, view};
 use crate::api;
 use crate::error::{Error, ErrorKind};
@@ -34,16 +34,11 @@ pub(super) fn resolve_member(
         return Err(Error::new(ErrorKind::Usage, format!("{text:?} is not a person"))
             .with_hint("messages go to one member: see `claudemesh peers`"));
     };
-    let names: Vec<(MemberId, String, Vec<DeviceId>)> = session
-        .roster()
-        .members()
-        .filter(|member| member.is_live())
-        .map(|member| (member.id, view::name_of(session, row, &member.id), member.devices.clone()))
-        .collect();
-    let candidates = names.iter().map(|(id, name, devices)| Candidate {
-        member: *id,
-        name: (!name.is_empty()).then_some(name.as_str()),
-        devices,
+    let names = view::Names::new(session, row);
+    let candidates = session.roster().members().filter(|member| member.is_live()).map(|member| Candidate {
+        member: member.id,
+        name: names.get(&member.id),
+        devices: &member.devices,
     });
     match resolve(candidates, &member) {
         Ok(id) => Ok((id, target.map(|session| session.as_str().to_owned()))),
@@ -89,6 +84,58 @@ fn check_text(text: &str, limit: u64) -> Result<(), Error> {
     Ok(())
 }
 
+/// The message a request asks for, and whom it goes to.
+fn compose(
+    session: &Session,
+    row: &MeshRow,
+    to: &str,
+    request: api::SendRequest,
+    id: MessageId,
+    reply_to: Option<MessageId>,
+) -> Result<(Outgoing, api::MemberRef), Error> {
+    let (member, target) = resolve_member(session, row, to)?;
+    if member == session.member() {
+        return Err(Error::new(ErrorKind::Usage, "that is you: a message to yourself goes nowhere")
+            .with_hint("see `claudemesh peers` for the others"));
+    }
+    let limits = session.limits();
+    check_text(&request.text, limits.max_text)?;
+    let ttl = request.ttl.unwrap_or(DEFAULT_TTL);
+    if ttl == 0 || ttl > limits.max_ttl {
+        return Err(Error::new(
+            ErrorKind::Usage,
+            format!("a message may wait between 1 second and {} days", limits.max_ttl / 86400),
+        )
+        .with_hint("for example --ttl 7d"));
+    }
+    let priority = match request.priority {
+        api::Priority::Now => Priority::Now,
+        api::Priority::Next => Priority::Next,
+        api::Priority::Low => Priority::Low,
+    };
+    let outgoing = Outgoing {
+        id,
+        to: member,
+        session: target,
+        from_session: request.session,
+        text: request.text,
+        priority,
+        reply_to,
+        ttl: ttl * 1000,
+    };
+    Ok((outgoing, view::member_ref(session, row, &member)))
+}
+
+fn fingerprint(message: &Outgoing) -> [u8; 32] {
+    FINGERPRINT.hash(&[
+        message.to.as_bytes(),
+        &message.reply_to.map(|id| *id.as_bytes()).unwrap_or_default(),
+        message.session.as_deref().unwrap_or_default().as_bytes(),
+        &[0],
+        message.text.as_bytes(),
+    ])
+}
+
 impl Node {
     pub(super) async fn send_text(&self, mesh: &Active, request: api::SendRequest) -> Result<api::Sent, Error> {
         let [to] = &request.to[..] else {
@@ -98,69 +145,36 @@ impl Node {
         };
         self.live(mesh).await?;
         let to = to.clone();
-        let (resolved, own, limits) = mesh
-            .look(move |session, row| {
-                let resolved = resolve_member(session, row, &to).map(|(member, target)| {
-                    let name = view::member_ref(session, row, &member);
-                    (member, target, name)
-                });
-                (resolved, session.member(), *session.limits())
-            })
-            .await?;
-        let (member, target, name) = resolved?;
-        if member == own {
-            return Err(Error::new(ErrorKind::Usage, "that is you: a message to yourself goes nowhere")
-                .with_hint("see `claudemesh peers` for the others"));
-        }
-        check_text(&request.text, limits.max_text)?;
-        let ttl = request.ttl.unwrap_or(DEFAULT_TTL);
-        if ttl == 0 || ttl > limits.max_ttl {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                format!("a message may wait between 1 second and {} days", limits.max_ttl / 86400),
-            )
-            .with_hint("for example --ttl 7d"));
-        }
         let reply_to = request.reply_to.as_deref().map(message_id).transpose()?;
         let named = request.id.as_deref().map(message_id).transpose()?;
         let id = named.unwrap_or_else(|| MessageId::generate(now(), &mut rng()));
-        let fingerprint = FINGERPRINT.hash(&[
-            member.as_bytes(),
-            &reply_to.map(|id| *id.as_bytes()).unwrap_or_default(),
-            target.as_deref().unwrap_or_default().as_bytes(),
-            &[0],
-            request.text.as_bytes(),
-        ]);
-        // Only ids that the caller chose can come twice.
-        let guard = if named.is_some() { Some(mesh.sending.lock().await) } else { None };
-        if guard.is_some() {
-            match self.store.fingerprint(mesh.store_row, *id.as_bytes()).await? {
-                Some(known) if known == fingerprint => return self.sent(mesh, id).await,
-                Some(_) => {
-                    return Err(Error::new(ErrorKind::Conflict, format!("{id} was sent before with other content"))
-                        .with_hint("use a new id for a new message"));
-                }
-                None => {}
-            }
-        }
-        let outgoing = Outgoing {
-            id,
-            to: member,
-            session: target,
-            from_session: request.session,
-            text: request.text,
-            priority: match request.priority {
-                api::Priority::Now => Priority::Now,
-                api::Priority::Next => Priority::Next,
-                api::Priority::Low => Priority::Low,
-            },
-            reply_to,
-            ttl: ttl * 1000,
+        let row = mesh.row();
+        let compose = move |session: &Session| compose(session, &row, &to, request, id, reply_to);
+        let Some(id) = named else {
+            return self.send_composed(mesh, id, None, Box::new(compose)).await;
         };
+        // Only ids that the caller chose can come twice.
+        let _sending = mesh.sending.lock().await;
+        let (outgoing, name) = mesh.handle()?.look(compose).await??;
+        let fingerprint = fingerprint(&outgoing);
+        match self.store.fingerprint(mesh.store_row, *id.as_bytes()).await? {
+            Some(known) if known == fingerprint => self.sent(mesh, id).await,
+            Some(_) => Err(Error::new(ErrorKind::Conflict, format!("{id} was sent before with other content"))
+                .with_hint("use a new id for a new message")),
+            None => self.send_composed(mesh, id, Some(fingerprint), Box::new(move |_| Ok((outgoing, name)))).await,
+        }
+    }
+
+    async fn send_composed(
+        &self,
+        mesh: &Active,
+        id: MessageId,
+        fingerprint: Option<[u8; 32]>,
+        compose: Compose,
+    ) -> Result<api::Sent, Error> {
         let (reply, answer) = oneshot::channel();
-        let fingerprint = named.is_some().then_some(fingerprint);
-        mesh.handle()?.order(Order::Send { outgoing, fingerprint, reply }).await?;
-        let eventful =
+        mesh.handle()?.order(Order::Send { compose, fingerprint, reply }).await?;
+        let (name, eventful) =
             answer.await.map_err(|_| Error::new(ErrorKind::Internal, "the mesh stopped while sending"))??;
         if !eventful {
             // The store has nothing to add, and asking it would wait behind the next commit.

@@ -15,16 +15,28 @@ pub(super) fn time(millis: u64) -> String {
     jiff::Timestamp::from_millisecond(millis).map(|at| at.to_string()).unwrap_or_default()
 }
 
-/// A member's name: its own record, else what the invite said.
+/// What members are called: by their own records, else by what the invite said.
+pub(super) struct Names<'a> {
+    session: &'a Session,
+    row: &'a MeshRow,
+    hints: Vec<(MemberId, String)>,
+}
+
+impl<'a> Names<'a> {
+    pub(super) fn new(session: &'a Session, row: &'a MeshRow) -> Self {
+        Self { session, row, hints: codec::decode(&row.hints).unwrap_or_default() }
+    }
+
+    pub(super) fn get(&self, member: &MemberId) -> Option<&str> {
+        let recorded = self.session.directory().name_of(member);
+        let own = || (*member == self.session.member()).then_some(self.row.name.as_str());
+        let hint = || self.hints.iter().find(|(id, _)| id == member).map(|(_, name)| name.as_str());
+        recorded.or_else(own).or_else(hint)
+    }
+}
+
 pub(super) fn name_of(session: &Session, row: &MeshRow, member: &MemberId) -> String {
-    if let Some(name) = session.directory().name_of(member) {
-        return name.to_owned();
-    }
-    if *member == session.member() {
-        return row.name.clone();
-    }
-    let hints: Vec<(MemberId, String)> = codec::decode(&row.hints).unwrap_or_default();
-    hints.into_iter().find(|(id, _)| id == member).map(|(_, name)| name).unwrap_or_default()
+    Names::new(session, row).get(member).unwrap_or_default().to_owned()
 }
 
 pub(super) fn member_ref(session: &Session, row: &MeshRow, member: &MemberId) -> api::MemberRef {

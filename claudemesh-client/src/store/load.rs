@@ -74,7 +74,7 @@ pub(super) fn snapshot(db: &Connection, mesh: i64, _id: MeshId) -> Result<Snapsh
     for (id, record) in records {
         snapshot.records.insert(device(&id)?, Bytes(record));
     }
-    for data in rows(db, "SELECT data FROM outbox WHERE mesh = ?1 ORDER BY ordinal", mesh, blob)? {
+    for data in rows(db, "SELECT data FROM outbox WHERE mesh = ?1", mesh, blob)? {
         let mut row: OutboxRow = codec::decode(&data).map_err(|_| corrupt("outbox"))?;
         refresh_states(db, mesh, &mut row)?;
         snapshot.outbox.insert(row.ordinal, row);

@@ -26,7 +26,7 @@ pub(super) fn open(path: Option<&Path>) -> Result<Connection, Error> {
         None => Connection::open_in_memory().map_err(db_error)?,
     };
     db.execute_batch(&format!(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA fullfsync = ON;
+        "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA fullfsync = ON;
          PRAGMA wal_autocheckpoint = {LOG_PAGES}; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON;"
     ))
     .map_err(db_error)?;

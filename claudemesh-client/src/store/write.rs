@@ -19,7 +19,14 @@ pub(crate) struct SeenCache(BTreeMap<Lane, Runs>);
 
 /// Commits batches in one transaction.
 pub(super) fn commit(state: &mut State, batch: &[(i64, Vec<Change>, Vec<Extra>)]) -> Result<(), Error> {
-    let result = try_commit(state, batch);
+    let soft = batch.iter().all(|(_, changes, extra)| extra.is_empty() && changes.iter().all(is_soft));
+    let result = if soft {
+        let relaxed = state.db.execute_batch("PRAGMA synchronous = NORMAL").map_err(db_error);
+        let result = relaxed.and_then(|()| try_commit(state, batch));
+        state.db.execute_batch("PRAGMA synchronous = FULL").map_err(db_error).and(result)
+    } else {
+        try_commit(state, batch)
+    };
     if result.is_err() {
         // What was cached may be ahead of the disk now.
         state.seen.0.clear();
@@ -47,6 +54,11 @@ fn try_commit(state: &mut State, batch: &[(i64, Vec<Change>, Vec<Extra>)]) -> Re
         }
     }
     tx.commit().map_err(db_error)
+}
+
+/// Whether a power failure may take this back to what it was: the broker says it again, and nothing was answered for it.
+fn is_soft(change: &Change) -> bool {
+    matches!(change, Change::Resume(_) | Change::State { state: MessageState::Accepted, .. })
 }
 
 fn put_value(tx: &Connection, mesh: i64, key: &str, data: &[u8]) -> rusqlite::Result<()> {
@@ -77,8 +89,11 @@ fn apply(
         }
         Change::Resume(resume) => put_value(tx, mesh, "resume", &codec::encode(resume)),
         Change::Outbox(row) => {
-            tx.prepare_cached("INSERT OR REPLACE INTO outbox (mesh, ordinal, id, data) VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![mesh, row.ordinal as i64, row.id.as_bytes(), codec::encode(row)])?;
+            tx.prepare_cached(
+                "INSERT INTO outbox (mesh, id, data) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (mesh, id) DO UPDATE SET data = excluded.data",
+            )?
+            .execute(params![mesh, row.id.as_bytes(), codec::encode(row)])?;
             if row.sealed.len() <= 1 {
                 for recipient in &row.recipients {
                     let visible = recipient.acting && row.kind == claudemesh_core::session::OutboxKind::Text;

@@ -56,33 +56,35 @@ pub fn resolve<'a>(
     let text = wanted.as_str();
     let prefix = wanted.as_key_prefix();
     let full_id = prefix.is_some() && text.len() == ID_DIGITS;
+    let candidates: Vec<Candidate<'a>> = candidates.into_iter().collect();
     let mut matches: BTreeMap<MemberId, Option<String>> = BTreeMap::new();
-    let mut near: Vec<(usize, &str)> = Vec::new();
-    let folded: Vec<char> = text.to_lowercase().chars().collect();
-    let tolerance = 1 + folded.len() / 4;
-
-    for Candidate { member, name, devices } in candidates {
+    for &Candidate { member, name, devices } in &candidates {
         let by_key = prefix.is_some_and(|prefix| {
             starts_with(member.as_bytes(), prefix) || devices.iter().any(|id| starts_with(id.as_bytes(), prefix))
         });
         if by_key || (name == Some(text) && !full_id) {
             matches.insert(member, name.map(ToString::to_string));
-        } else if let Some(name) = name.filter(|name| name.len() <= MAX_NAME_BYTES) {
-            let distance = distance(&folded, &name.to_lowercase().chars().collect::<Vec<_>>());
-            if distance <= tolerance {
-                near.push((distance, name));
-            }
         }
     }
     if matches.len() > 1 {
         return Err(ResolveError::Ambiguous { candidates: matches.into_iter().collect() });
     }
-    matches.into_keys().next().ok_or_else(|| {
-        near.sort_unstable();
-        near.dedup();
-        let suggestions = near.into_iter().take(MAX_SUGGESTIONS).map(|(_, name)| name.to_string()).collect();
-        ResolveError::Unknown { suggestions }
-    })
+    let found = matches.into_keys().next();
+    found.ok_or_else(|| ResolveError::Unknown { suggestions: similar(candidates.iter().filter_map(|one| one.name), text) })
+}
+
+/// The names nearest to `text`, as far as they are near at all.
+fn similar<'a>(names: impl Iterator<Item = &'a str>, text: &str) -> Vec<String> {
+    let folded: Vec<char> = text.to_lowercase().chars().collect();
+    let tolerance = 1 + folded.len() / 4;
+    let mut near: Vec<(usize, &str)> = names
+        .filter(|name| name.len() <= MAX_NAME_BYTES)
+        .map(|name| (distance(&folded, &name.to_lowercase().chars().collect::<Vec<_>>()), name))
+        .filter(|(distance, _)| *distance <= tolerance)
+        .collect();
+    near.sort_unstable();
+    near.dedup();
+    near.into_iter().take(MAX_SUGGESTIONS).map(|(_, name)| name.to_string()).collect()
 }
 
 /// Whether the lowercase hexadecimal form of `id` starts with `prefix`.

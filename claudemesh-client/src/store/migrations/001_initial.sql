@@ -20,8 +20,7 @@ CREATE TABLE roster (mesh INTEGER NOT NULL, idx INTEGER NOT NULL, entry BLOB NOT
 CREATE TABLE record (mesh INTEGER NOT NULL, device BLOB NOT NULL, record BLOB NOT NULL, PRIMARY KEY (mesh, device)) WITHOUT ROWID;
 CREATE TABLE log_entry (mesh INTEGER NOT NULL, offset INTEGER NOT NULL, entry BLOB NOT NULL, PRIMARY KEY (mesh, offset)) WITHOUT ROWID;
 -- Messages on their way out, with content and sealed bytes.
-CREATE TABLE outbox (mesh INTEGER NOT NULL, ordinal INTEGER NOT NULL, id BLOB NOT NULL, data BLOB NOT NULL, PRIMARY KEY (mesh, ordinal));
-CREATE INDEX outbox_id ON outbox (mesh, id);
+CREATE TABLE outbox (mesh INTEGER NOT NULL, id BLOB NOT NULL, data BLOB NOT NULL, PRIMARY KEY (mesh, id));
 -- How far each recipient of a sent message has got. Not visible: copies and claims.
 CREATE TABLE sent (
     mesh INTEGER NOT NULL, id BLOB NOT NULL, device BLOB NOT NULL, member BLOB NOT NULL,
@@ -50,6 +49,5 @@ CREATE TABLE event (
     ref INTEGER,
     id BLOB, member BLOB, state INTEGER, text TEXT
 );
-CREATE INDEX event_mesh ON event (mesh, position);
 CREATE TABLE consumer (mesh INTEGER NOT NULL, name TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (mesh, name)) WITHOUT ROWID;
 CREATE TABLE invite (mesh INTEGER NOT NULL, id BLOB NOT NULL, link TEXT NOT NULL, PRIMARY KEY (mesh, id)) WITHOUT ROWID;
