@@ -7,7 +7,6 @@
 mod load;
 mod query;
 mod schema;
-mod wal;
 mod write;
 
 use std::path::Path;

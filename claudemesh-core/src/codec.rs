@@ -2,6 +2,8 @@
 //!
 //! Structures derive their encoding as maps with integer keys; this module owns what the derive cannot say.
 
+pub(crate) mod strict;
+
 use alloc::vec::Vec;
 
 use minicbor::{
@@ -208,16 +210,7 @@ impl<C, T: Encode<C>, const MAX: usize> Encode<C> for List<T, MAX> {
 
 impl<'b, C, T: Decode<'b, C>, const MAX: usize> Decode<'b, C> for List<T, MAX> {
     fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, DecodeError> {
-        let len = definite(d.array()?)?;
-        if len > MAX as u64 {
-            return Err(DecodeError::message("list too long"));
-        }
-        // Every item takes at least one byte, so hostile counts stop at the end of the input; growth is by pushing.
-        let mut items = Vec::new();
-        for _ in 0..len {
-            items.push(T::decode(d, ctx)?);
-        }
-        Ok(Self(items))
+        strict::list(d, (0, MAX), |d| T::decode(d, ctx)).map(Self)
     }
 }
 
@@ -245,9 +238,7 @@ impl<C> Encode<C> for Signed {
 
 impl<'b, C> Decode<'b, C> for Signed {
     fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, DecodeError> {
-        if definite(d.array()?)? != 2 {
-            return Err(DecodeError::message("signed form has two parts"));
-        }
+        strict::array(d, 2)?;
         Ok(Self { body: Bytes::decode(d, ctx)?, signature: crate::key::Signature::decode(d, ctx)? })
     }
 }
@@ -281,9 +272,7 @@ macro_rules! cbor_exact_array {
     ($type:ident { $($field:ident),+ $(,)? }) => {
         impl<'b, C> minicbor::Decode<'b, C> for $type {
             fn decode(d: &mut minicbor::Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
-                if crate::codec::definite(d.array()?)? != [$(stringify!($field)),+].len() as u64 {
-                    return Err(minicbor::decode::Error::message("wrong number of items"));
-                }
+                crate::codec::strict::array(d, [$(stringify!($field)),+].len() as u64)?;
                 Ok(Self { $($field: d.decode_with(ctx)?),+ })
             }
         }

@@ -17,7 +17,6 @@ mod delivery;
 mod parts;
 mod proof;
 mod send;
-pub(crate) mod strict;
 mod submission;
 #[cfg(test)]
 mod tests;

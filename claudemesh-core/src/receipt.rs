@@ -14,8 +14,9 @@ use minicbor::decode::Error as DecodeError;
 use minicbor::encode::{Error as EncodeError, Write};
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
+use crate::codec::strict;
 use crate::codec::{self, Bytes, Malformed};
-use crate::envelope::{EnvelopeError, OpenError, coded, strict};
+use crate::envelope::{EnvelopeError, OpenError, coded};
 use crate::hash::{Hash, Label};
 use crate::head::RosterHead;
 use crate::id::{DeviceId, MeshId, MessageId};
@@ -186,7 +187,7 @@ impl<'b, C> Decode<'b, C> for Body {
             match key {
                 0 => mesh = Some(d.decode()?),
                 1 => device = Some(d.decode()?),
-                2 => head = Some(strict::head(d)?),
+                2 => head = Some(d.decode()?),
                 3 => root = Some(strict::hash(d)?),
                 4 => count = Some(strict::from_one(d)?),
                 _ => return Ok(false),

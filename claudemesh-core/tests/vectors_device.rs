@@ -5,6 +5,9 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, outside test functions")]
 
+#[path = "vectors_common/stored.rs"]
+mod stored;
+
 use claudemesh_core::codec::{HashBytes, encode};
 use claudemesh_core::device::{
     DeviceRecord, Prekey, PrekeyId, PrekeyRing, Profile, ProfileError, RecordDraft, RecordError,
@@ -15,6 +18,7 @@ use claudemesh_core::testing::SeededRng;
 use claudemesh_core::{MeshId, PrekeySecret, PublicKey, RosterHead, Seconds, SigningKey, codec};
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
+use stored::stored;
 
 const START: Seconds = Seconds(1_750_000_000);
 const DAY: u64 = 86_400;
@@ -52,31 +56,6 @@ fn sign_raw(label: Label, body: Vec<u8>) -> Vec<u8> {
 
 fn body_of(bytes: &[u8]) -> Vec<u8> {
     codec::decode::<codec::Signed>(bytes).unwrap().body.0
-}
-
-/// The same JSON with the keys of every object in order, whatever map `serde_json` was built with.
-fn ordered(value: Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.into_iter().collect();
-            entries.sort_by(|a, b| a.0.cmp(&b.0));
-            Value::Object(entries.into_iter().map(|(key, value)| (key, ordered(value))).collect())
-        }
-        Value::Array(items) => items.into_iter().map(ordered).collect(),
-        other => other,
-    }
-}
-
-/// Compares the made vectors with the stored file, or writes it, and returns the stored ones.
-fn stored(file: &str, made: Value) -> Value {
-    let path = format!("{}/tests/vectors/{file}", env!("CARGO_MANIFEST_DIR"));
-    let text = serde_json::to_string_pretty(&ordered(made)).unwrap() + "\n";
-    if std::env::var_os("CLAUDEMESH_WRITE_VECTORS").is_some() {
-        std::fs::write(&path, &text).unwrap();
-    }
-    let stored = std::fs::read_to_string(&path).unwrap();
-    assert!(stored == text, "{file} differs; CLAUDEMESH_WRITE_VECTORS=1 writes it anew");
-    serde_json::from_str(&stored).unwrap()
 }
 
 fn prekey_json(prekey: &Prekey, secret: &[u8; 32]) -> Value {

@@ -7,6 +7,8 @@
 
 #[path = "vectors_roster/invites.rs"]
 mod invites;
+#[path = "vectors_common/stored.rs"]
+mod stored;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -22,6 +24,7 @@ use claudemesh_core::testing::SeededRng;
 use claudemesh_core::{InviteId, MemberId, MeshId, PublicKey, Roster, Seconds, Signature, SigningKey};
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
+use stored::stored;
 
 const EXPIRES: Seconds = Seconds(1_800_000_000);
 const SIGNATURE: Label = Label::new("roster-sig");
@@ -48,31 +51,6 @@ fn code(error: impl Debug) -> String {
         code.extend(letter.to_lowercase());
     }
     code
-}
-
-/// The same JSON with the keys of every object in order, whatever map `serde_json` was built with.
-fn ordered(value: Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.into_iter().collect();
-            entries.sort_by(|a, b| a.0.cmp(&b.0));
-            Value::Object(entries.into_iter().map(|(key, value)| (key, ordered(value))).collect())
-        }
-        Value::Array(items) => items.into_iter().map(ordered).collect(),
-        other => other,
-    }
-}
-
-/// Compares the made vectors with the stored file, or writes it, and returns the stored ones.
-fn stored(file: &str, made: Value) -> Value {
-    let path = format!("{}/tests/vectors/{file}", env!("CARGO_MANIFEST_DIR"));
-    let text = serde_json::to_string_pretty(&ordered(made)).unwrap() + "\n";
-    if std::env::var_os("CLAUDEMESH_WRITE_VECTORS").is_some() {
-        std::fs::write(&path, &text).unwrap();
-    }
-    let stored = std::fs::read_to_string(&path).unwrap();
-    assert!(stored == text, "{file} differs; CLAUDEMESH_WRITE_VECTORS=1 writes it anew");
-    serde_json::from_str(&stored).unwrap()
 }
 
 fn invite_id(key: &SigningKey) -> InviteId {

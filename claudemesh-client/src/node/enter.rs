@@ -134,9 +134,10 @@ impl Node {
         })?;
         let _entering = self.entering.lock().await;
         let ended = self.meshes.read().await.iter().find(|mesh| mesh.id == link.mesh()).cloned();
-        if let Some(known) = &ended
-            && self.live(known).await.is_ok()
-        {
+        if let Some(known) = &ended {
+            self.note_end(known).await?;
+        }
+        if ended.as_ref().is_some_and(|known| known.is_active()) {
             return Err(Error::new(ErrorKind::Conflict, "this home is a member of that mesh already")
                 .with_hint("see `claudemesh mesh list`"));
         }

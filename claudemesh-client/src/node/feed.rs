@@ -38,7 +38,8 @@ impl Node {
             (None, Some(name)) => self.store.consumer(mesh.store_row, check_consumer(name)?).await?,
             (None, None) => self.store.last_position(mesh.store_row).await?,
         };
-        let shared = mesh.handle()?.shared.clone();
+        // A feed of what has ended would wait for ever.
+        let shared = self.live(&mesh).await?.shared.clone();
         let feed = Feed {
             store: self.store.clone(),
             session: query.session.unwrap_or_else(|| crate::DEFAULT_SESSION.into()),

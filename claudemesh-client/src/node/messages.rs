@@ -251,14 +251,17 @@ impl Node {
         let session = query.session.unwrap_or_else(|| crate::DEFAULT_SESSION.into());
         let limit = query.limit.clamp(1, 10_000);
         let deadline = Instant::now() + Duration::from_millis(query.wait_ms.min(24 * 3600 * 1000));
+        self.note_end(mesh).await?;
         mesh.catch_up().await;
+        // Nothing comes any more for a mesh that has ended.
+        let waits = query.wait_ms > 0 && mesh.is_active();
         let mut committed = mesh.handle.as_ref().map(|handle| handle.shared.committed.subscribe());
         loop {
             if let Some(committed) = &mut committed {
                 committed.mark_unchanged();
             }
-            let waits = query.wait_ms > 0;
-            let items = self.store.inbox(mesh.store_row, session.clone(), query.unread || waits, limit).await?;
+            let unread = query.unread || query.wait_ms > 0;
+            let items = self.store.inbox(mesh.store_row, session.clone(), unread, limit).await?;
             let arrived = match &mut committed {
                 Some(committed) if items.is_empty() && waits => {
                     tokio::time::timeout_at(deadline, committed.changed()).await.is_ok_and(|changed| changed.is_ok())

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{db_error, wal};
+use super::db_error;
 use crate::error::{Error, ErrorKind};
 
 /// Marks the file as ours ("clms").
@@ -14,7 +14,6 @@ const MIGRATIONS: &[&str] = &[include_str!("migrations/001_initial.sql")];
 
 /// Pages of the write-ahead log before they move to the database.
 const LOG_PAGES: u64 = 4000;
-const PAGE: u64 = 4096 + 24;
 
 /// Opens and migrates.
 pub(super) fn open(path: Option<&Path>) -> Result<Connection, Error> {
@@ -32,9 +31,6 @@ pub(super) fn open(path: Option<&Path>) -> Result<Connection, Error> {
     .map_err(db_error)?;
     db.set_prepared_statement_cache_capacity(128);
     migrate(&mut db)?;
-    if let Some(path) = path {
-        wal::reserve(path, LOG_PAGES * PAGE);
-    }
     Ok(db)
 }
 

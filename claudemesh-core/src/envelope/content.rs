@@ -9,8 +9,8 @@ use minicbor::{Decode, Decoder, Encoder};
 use zeroize::Zeroizing;
 
 use super::parts::{Priority, coded};
-use super::strict::{self, Read};
 use super::{MAX_ACTING, MAX_ADDRESSED, MAX_CLAIMS, MAX_PADDED, MAX_SESSION, MAX_TEXT};
+use crate::codec::strict::{self, Read};
 use crate::codec::{self, Bytes, Malformed};
 use crate::id::{DeviceId, MemberId, MessageId};
 use crate::time::Millis;

@@ -14,8 +14,9 @@ use super::parts::{Flush, Header, MemberOf, Record};
 use super::submission::StoredEnvelope;
 use super::{
     BODY, COMMITMENT, EnvelopeError, FlushCache, check_body, envelope_hash, header_hash, read_header, read_record,
-    strict, verify_flush, wrap_info,
+    verify_flush, wrap_info,
 };
+use crate::codec::strict;
 use crate::codec::{self, Bytes, HashBytes};
 use crate::hash::{Hash, constant_time_eq, sha256};
 use crate::id::{DeviceId, MeshId};

@@ -7,8 +7,8 @@ use minicbor::decode::Error as DecodeError;
 use minicbor::encode::{Error as EncodeError, Write};
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
-use super::strict;
 use super::{MAX_FLUSH, MAX_FLUSH_PATH, MAX_RECIPIENTS, MAX_RECORDS_PATH};
+use crate::codec::strict;
 use crate::hash::Hash;
 use crate::head::RosterHead;
 use crate::id::{DeviceId, MeshId, MessageId};
@@ -134,7 +134,7 @@ impl<'b, C> Decode<'b, C> for Header {
                 4 => attempt = Some(strict::from_one(d)?),
                 5 => expires = Some(Millis(d.u64()?)),
                 6 => deliver_at = Some(Millis(d.u64()?)),
-                7 => head = Some(strict::head(d)?),
+                7 => head = Some(d.decode()?),
                 _ => return Ok(false),
             }
             Ok(true)

@@ -12,9 +12,8 @@ use super::cache::Bounded;
 use super::content::Content;
 use super::parts::{Flush, Header, Lane, Record};
 use super::submission::Submission;
-use super::{
-    BODY, COMMITMENT, FLUSH, MAX_FLUSH, MAX_RECIPIENTS, envelope_hash, header_hash, records_root, strict, wrap_info,
-};
+use super::{BODY, COMMITMENT, FLUSH, MAX_FLUSH, MAX_RECIPIENTS, envelope_hash, header_hash, records_root, wrap_info};
+use crate::codec::strict;
 use crate::codec::{Bytes, HashBytes};
 use crate::hash::{Hash, sha256};
 use crate::head::RosterHead;

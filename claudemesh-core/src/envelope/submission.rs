@@ -9,8 +9,9 @@ use minicbor::{Decode, Decoder, Encode, Encoder};
 use super::parts::{Flush, Header, MemberOf, Record};
 use super::{
     EnvelopeError, FlushCache, MAX_RECIPIENTS, check_body, envelope_hash, header_hash, read_header, read_record,
-    strict, verify_flush,
+    verify_flush,
 };
+use crate::codec::strict;
 use crate::codec::{self, Bytes, HashBytes, Malformed};
 use crate::hash::{Hash, sha256};
 use crate::id::MeshId;

@@ -9,7 +9,7 @@ use minicbor::{
 };
 
 use super::{CHAIN_WINDOW, EntryKind};
-use crate::codec::{HashBytes, definite};
+use crate::codec::{HashBytes, strict};
 use crate::hash::{Hash, Label, sha256};
 use crate::id::LogId;
 
@@ -31,9 +31,7 @@ impl<C> Encode<C> for Position {
 
 impl<'b, C> Decode<'b, C> for Position {
     fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, DecodeError> {
-        if definite(d.array()?)? != 2 {
-            return Err(DecodeError::message("a position has two parts"));
-        }
+        strict::array(d, 2)?;
         Ok(Self { offset: d.u64()?, hash: HashBytes::decode(d, ctx)? })
     }
 }
@@ -136,9 +134,7 @@ impl<C> Encode<C> for Chain {
 
 impl<'b, C> Decode<'b, C> for Chain {
     fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, DecodeError> {
-        if definite(d.array()?)? != 2 {
-            return Err(DecodeError::message("a chain has two parts"));
-        }
+        strict::array(d, 2)?;
         Ok(Self::at(LogId::decode(d, ctx)?, Position::decode(d, ctx)?))
     }
 }

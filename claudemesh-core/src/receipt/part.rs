@@ -7,8 +7,8 @@ use minicbor::encode::{Error as EncodeError, Write};
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
 use super::{Body, MAX_ITEMS, ReceiptError, ReceiptItem, read_item};
+use crate::codec::strict;
 use crate::codec::{self, Bytes};
-use crate::envelope::strict;
 use crate::hash::Hash;
 use crate::head::RosterHead;
 use crate::id::{DeviceId, MeshId};

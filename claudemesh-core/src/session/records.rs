@@ -11,6 +11,8 @@ use rand_core::CryptoRng;
 
 /// How often a missing device record is asked for again, milliseconds.
 const ASK_AGAIN: u64 = 30_000;
+/// Devices of one request: the answer fits a frame even when each record is as large as it may be.
+const MAX_ASKED: usize = 31;
 
 impl Session {
     pub(super) fn ask_records<R>(&mut self, wanted: &BTreeSet<DeviceId>, cx: &mut Context<'_, R>) {
@@ -21,7 +23,7 @@ impl Session {
             })
             .copied()
             .collect();
-        for devices in due.chunks(512) {
+        for devices in due.chunks(MAX_ASKED) {
             for device in devices {
                 self.asked.insert(*device, cx.now);
             }

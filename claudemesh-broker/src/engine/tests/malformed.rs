@@ -1,4 +1,5 @@
 use claudemesh_core::codec::{Bytes, HashBytes, List};
+use claudemesh_core::device::{DeviceRecord, Prekey, PrekeyId, RecordDraft};
 use claudemesh_core::wire::{self, Body, Closing, ErrorCode, Frame};
 use proptest::prelude::*;
 
@@ -82,6 +83,20 @@ fn requests_have_a_rate() {
     assert_eq!((error.code, error.retry_after_ms), (ErrorCode::RateLimited, Some(1000)));
     world.now = world.now.plus(1000);
     assert!(matches!(world.ask(0, wire::LogList {}), Body::Logs(_)));
+}
+
+#[test]
+fn records_that_fit_no_frame_are_not_cut() {
+    let mut world = World::of(2);
+    let key = world.peers[0].prekeys.public()[0];
+    let prekeys = (1..=16).map(|id| Prekey { id: PrekeyId(id), ..key }).collect();
+    let draft = RecordDraft { counter: 9, prekeys, head: world.roster.head(), profile: None };
+    let record = DeviceRecord::sign(&world.peers[0].key, &world.mesh, &draft).unwrap().into();
+    world.done(0, wire::RecordPut { record });
+    let id = world.peers[0].id();
+    let ask = |devices: usize| wire::RecordGet { devices: List::from_vec(vec![id; devices]).unwrap() };
+    assert!(matches!(world.ask(1, ask(100)), Body::Records(_)));
+    assert_eq!(world.refusal(1, ask(512)), ErrorCode::TooLarge);
 }
 
 #[test]

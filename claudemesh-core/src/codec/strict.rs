@@ -1,7 +1,7 @@
 //! Reading maps and arrays by hand: exact and bounded counts, nothing missing.
 //!
-//! The form of the bytes (definite lengths, ascending keys) is checked by [`crate::codec::decode`], which every reader here
-//! runs under.
+//! The form of the bytes (definite lengths, ascending keys) is checked by [`super::decode`], which every reader here runs
+//! under.
 
 use alloc::vec::Vec;
 
@@ -9,9 +9,8 @@ use minicbor::decode::Error as DecodeError;
 use minicbor::encode::{Error as EncodeError, Write};
 use minicbor::{Decoder, Encode, Encoder};
 
-use crate::codec::{HashBytes, definite};
+use super::{HashBytes, definite};
 use crate::hash::Hash;
-use crate::head::RosterHead;
 
 pub(crate) type Read<T> = Result<T, DecodeError>;
 
@@ -50,7 +49,7 @@ pub(crate) fn list<'b, T>(
     if len < min as u64 || len > max as u64 {
         return fault("list length");
     }
-    // Growth is by pushing: the count is only a claim until the items have been read.
+    // Growth is by pushing: the count is only a claim until the items have been read, each of at least one byte.
     let mut items = Vec::new();
     for _ in 0..len {
         items.push(item(d)?);
@@ -64,11 +63,6 @@ pub(crate) fn hash(d: &mut Decoder<'_>) -> Read<Hash> {
 
 pub(crate) fn hashes(d: &mut Decoder<'_>, max: usize) -> Read<Vec<Hash>> {
     list(d, (0, max), hash)
-}
-
-pub(crate) fn head(d: &mut Decoder<'_>) -> Read<RosterHead> {
-    array(d, 2)?;
-    Ok(RosterHead { index: d.u64()?, hash: d.decode()? })
 }
 
 /// A count that starts at 1.
@@ -149,6 +143,5 @@ mod tests {
         }
         assert!(array(&mut Decoder::new(&[0x82, 1, 1]), 2).is_ok());
         assert!(array(&mut Decoder::new(&[0x83, 1, 1, 1]), 2).is_err());
-        assert!(head(&mut Decoder::new(&[0x82, 1, 0x41, 1])).is_err());
     }
 }
