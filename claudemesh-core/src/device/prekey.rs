@@ -192,6 +192,21 @@ impl PrekeyRing {
         self.time
     }
 
+    /// Takes back a time that was never right: a clock that stood ahead has told the ring of days to come. Call it only
+    /// with a clock that the broker's confirms. No secret lives longer for it; those made in days to come are replaced
+    /// now, and erased a week from now.
+    pub fn set_right(&mut self, now: Seconds) {
+        if self.time <= now.plus(TOLERANCE) {
+            return;
+        }
+        self.time = now;
+        for entry in self.entries.iter_mut().filter(|entry| entry.created > now) {
+            entry.created = Seconds(now.0.saturating_sub(PUBLISHED));
+            entry.expires = now;
+            entry.erase_at = entry.erase_at.min(now.plus(KEPT - PUBLISHED));
+        }
+    }
+
     /// Makes a new prekey when there is none or the newest is a day old; `true` when it did. The caller stores it, then
     /// publishes a record with it.
     pub fn rotate(&mut self, now: Seconds, rng: &mut impl CryptoRng) -> bool {

@@ -91,6 +91,9 @@ impl Session {
         self.outbox.insert(ordinal, row);
         self.unsealed.insert(ordinal);
         self.dirty.insert(ordinal);
+        if self.skew.is_none() {
+            self.undated.insert(ordinal);
+        }
     }
 
     /// The member's acting device: online by presence, else the most recently seen, else the newest.
@@ -106,6 +109,9 @@ impl Session {
     }
 
     pub(super) fn fresh_prekey(&self, device: &DeviceId, now: Millis) -> Option<(u32, crate::key::PrekeyPublic)> {
+        if self.refused_records.contains(device) {
+            return None;
+        }
         let prekey = self.records.get(device)?.fresh_prekey(now.seconds())?;
         Some((prekey.id.0, prekey.public))
     }
@@ -203,7 +209,9 @@ impl Session {
         }
         let row = self.outbox.get(&ordinal)?;
         let content = Content::decode(&row.content).ok()?;
-        let (id, lane, expires) = (row.id, row.lane, row.expires);
+        // A row that was dated by a wrong clock, before this process began, is no reason to refuse it.
+        let latest = self.broker_now(cx.now).plus(self.limits.max_ttl.saturating_mul(1000));
+        let (id, lane, expires) = (row.id, row.lane, row.expires.min(latest));
         let attempt = row.sealed.last().map_or(1, |sealed| sealed.attempt + 1);
         let mut recipients = Vec::with_capacity(ready.len());
         for (at, (prekey_id, prekey)) in ready {
@@ -385,13 +393,15 @@ impl Session {
     }
 
     pub(super) fn next_expiry(&self) -> Option<Millis> {
-        Some(Millis(self.expire_at?.0.saturating_add_signed(self.skew.saturating_neg())))
+        // Expiry follows the broker's clock: without it, nothing expires.
+        let skew = self.skew?;
+        Some(Millis(self.expire_at?.0.saturating_add_signed(skew.saturating_neg())))
     }
 
     /// Ends what the broker never took in time, and what it took but gave no word about for a day after.
     pub(super) fn expire_outbox<R>(&mut self, cx: &mut Context<'_, R>) {
         let now = self.broker_now(cx.now);
-        if self.expire_at.is_none_or(|at| now < at) {
+        if self.skew.is_none() || self.expire_at.is_none_or(|at| now < at) {
             return;
         }
         let mut due = Vec::new();
