@@ -253,8 +253,6 @@ pub struct Session {
     skew: Option<i64>,
     /// Our clock at the last input.
     last_now: Millis,
-    /// Rows whose expiry was reckoned without the broker's clock.
-    undated: BTreeSet<u64>,
     faults: BTreeSet<Fault>,
     round_trip: Option<u64>,
 

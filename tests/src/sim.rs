@@ -36,7 +36,15 @@ pub struct Failure {
 /// # Errors
 /// [`Failure`] when a promise was broken.
 pub fn run(fixture: &Fixture, seed: u64, traced: bool) -> Result<(), Failure> {
-    let plan = Plan::of(seed);
+    play(fixture, Plan::of(seed), traced)
+}
+
+/// Plays a plan.
+///
+/// # Errors
+/// [`Failure`] when a promise was broken.
+pub fn play(fixture: &Fixture, plan: Plan, traced: bool) -> Result<(), Failure> {
+    let seed = plan.seed;
     let shown = format!("{plan:#?}");
     let mut world = World::new(fixture, plan, traced);
     let what = world.play();

@@ -68,3 +68,17 @@ fn every_seed_keeps_every_promise() {
         panic!("{}", explain(&fixture, first));
     }
 }
+
+#[test]
+fn a_clock_that_is_wrong_by_a_year_delays_and_loses_nothing() {
+    let fixture = Fixture::new();
+    let one = number("SEED");
+    let seeds = one.map_or(0..number("SIM_SEEDS").unwrap_or(400), |seed| seed..seed + 1);
+    for plan in seeds.filter_map(sim::Plan::with_wrong_clock) {
+        if let Err(failure) = sim::play(&fixture, plan.clone(), one.is_some()) {
+            let failure = sim::play(&fixture, plan, true).err().unwrap_or(failure);
+            let Failure { seed, what, plan, trace } = failure;
+            panic!("{plan}\n{}\nseed {seed}: {what}", trace.join("\n"));
+        }
+    }
+}

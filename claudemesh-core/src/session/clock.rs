@@ -35,11 +35,12 @@ impl Session {
     pub(super) fn compare_clocks<R>(&mut self, broker: Millis, cx: &mut Context<'_, R>) {
         let skew = i64::try_from(i128::from(broker.0) - i128::from(cx.now.0)).unwrap_or(0);
         self.skew = Some(skew);
-        // What was queued meanwhile expires by a clock that nobody had compared.
-        for ordinal in core::mem::take(&mut self.undated) {
-            if let Some(row) = self.outbox.get_mut(&ordinal).filter(|row| row.sealed.is_empty()) {
-                row.expires = Millis(row.expires.0.saturating_add_signed(skew));
-                self.dirty.insert(ordinal);
+        // What was queued meanwhile was dated by a clock that nobody had compared: only the time since counts.
+        for (ordinal, row) in &mut self.outbox {
+            if let Some(ttl) = row.ttl.take() {
+                let waited = cx.now.since(Millis(row.expires.0.saturating_sub(ttl)));
+                row.expires = broker.plus(ttl.saturating_sub(waited));
+                self.dirty.insert(*ordinal);
             }
         }
         self.expire_at = self.outbox.values().map(|row| row.expires).min();

@@ -137,7 +137,6 @@ impl Session {
             limits: Default::default(),
             skew: None,
             last_now: Millis(0),
-            undated: Default::default(),
             faults: Default::default(),
             round_trip: None,
             prekeys,

@@ -212,8 +212,7 @@ impl Session {
                 };
                 let recipient = OutRecipient { device, member, seq: None, acting: true, state: MessageState::Queued };
                 let id = MessageId::generate(cx.now, cx.rng);
-                let expires = self.broker_now(cx.now).plus(CLAIM_TTL);
-                self.queue(id, OutboxKind::Claim, Lane::Next, expires, &content, vec![recipient]);
+                self.queue(id, OutboxKind::Claim, Lane::Next, (cx.now, CLAIM_TTL), &content, vec![recipient]);
             }
         }
     }

@@ -63,37 +63,36 @@ impl Session {
             Priority::Next => Lane::Next,
             Priority::Low => Lane::Low,
         };
-        let expires = self.broker_now(cx.now).plus(outgoing.ttl);
-        self.queue(outgoing.id, OutboxKind::Text, lane, expires, &content, recipients);
+        self.queue(outgoing.id, OutboxKind::Text, lane, (cx.now, outgoing.ttl), &content, recipients);
     }
 
     pub(super) fn recipient(&self, device: DeviceId, member: MemberId, acting: bool) -> OutRecipient {
         OutRecipient { device, member, seq: None, acting, state: MessageState::Queued }
     }
 
-    /// Puts a message into the outbox; it is stored, and sealed if possible, at the next flush.
+    /// Puts a message into the outbox, with the time and how long it may wait; it is stored, and sealed if possible, at the
+    /// next flush.
     pub(super) fn queue(
         &mut self,
         id: MessageId,
         kind: OutboxKind,
         lane: Lane,
-        expires: Millis,
+        (now, ttl): (Millis, u64),
         content: &Content,
         recipients: Vec<OutRecipient>,
     ) {
+        let expires = self.broker_now(now).plus(ttl);
+        let ttl = self.skew.is_none().then_some(ttl);
         let ordinal = self.next_ordinal;
         self.next_ordinal += 1;
         // A content that breaks a rule is refused when it is drafted, in the order of its lane.
         let content = content.encode().map(|bytes| Bytes(bytes.to_vec())).unwrap_or_default();
-        let row = OutboxRow { ordinal, id, kind, lane, expires, content, recipients, sealed: Vec::new() };
+        let row = OutboxRow { ordinal, id, kind, lane, expires, content, recipients, sealed: Vec::new(), ttl };
         self.expire_at = Some(self.expire_at.map_or(expires, |at| at.min(expires)));
         self.by_id.insert(id, ordinal);
         self.outbox.insert(ordinal, row);
         self.unsealed.insert(ordinal);
         self.dirty.insert(ordinal);
-        if self.skew.is_none() {
-            self.undated.insert(ordinal);
-        }
     }
 
     /// The member's acting device: online by presence, else the most recently seen, else the newest.
@@ -209,7 +208,7 @@ impl Session {
         }
         let row = self.outbox.get(&ordinal)?;
         let content = Content::decode(&row.content).ok()?;
-        // A row that was dated by a wrong clock, before this process began, is no reason to refuse it.
+        // A row dated by a broker's clock that was wrong is no reason for a refusal.
         let latest = self.broker_now(cx.now).plus(self.limits.max_ttl.saturating_mul(1000));
         let (id, lane, expires) = (row.id, row.lane, row.expires.min(latest));
         let attempt = row.sealed.last().map_or(1, |sealed| sealed.attempt + 1);
