@@ -36,10 +36,8 @@ pub struct Rogue {
     pub key: SigningKey,
     /// The mesh.
     pub mesh: MeshId,
-    /// The roster, as far as it was read.
-    pub roster: Roster,
-    /// The roster's entries.
-    pub entries: Vec<Bytes>,
+    /// The roster's entries, as far as they were read.
+    entries: Vec<Bytes>,
     url: String,
     broker: PublicKey,
     prekeys: PrekeyRing,
@@ -62,13 +60,11 @@ async fn open(url: &str) -> Socket {
 }
 
 impl Rogue {
-    fn new(town: &Town, key: SigningKey, genesis: &[u8]) -> Self {
-        let roster = Roster::genesis(genesis).expect("a genesis");
+    fn new(town: &Town, mesh: MeshId) -> Self {
         Self {
-            mesh: roster.mesh(),
-            key,
-            roster,
-            entries: vec![genesis.into()],
+            key: SigningKey::generate(&mut rng()),
+            mesh,
+            entries: Vec::new(),
             url: town.broker.url(),
             broker: town.broker.public_key(),
             prekeys: PrekeyRing::new(),
@@ -83,16 +79,16 @@ impl Rogue {
     /// # Panics
     /// The broker does not take it.
     pub async fn found(town: &Town) -> Self {
-        let key = SigningKey::generate(&mut rng());
+        let mut rogue = Self::new(town, MeshId::from_bytes([0; 32]));
         let recovery = SigningKey::generate(&mut rng()).public();
-        let (genesis, ..) = create_genesis(&key, &recovery, Kind::Human, &mut rng()).expect("a genesis");
-        let mut rogue = Self::new(town, key, &genesis);
+        let (genesis, mesh, _) = create_genesis(&rogue.key, &recovery, Kind::Human, &mut rng()).expect("a genesis");
+        rogue.mesh = mesh;
         rogue.connect(HelloMode::Create, None).await;
-        rogue.done(wire::RosterAppend { entry: genesis.into() }).await;
+        rogue.append(genesis).await;
         rogue.enter().await;
         let addresses = List::from_vec(vec![town.broker.url()]).expect("one");
         let brokers = vec![Broker { key: rogue.broker, addresses }];
-        let entry = rogue.roster.set_brokers(&rogue.key, brokers).expect("it is the owner");
+        let entry = rogue.roster().set_brokers(&rogue.key, brokers).expect("it is the owner");
         rogue.append(entry).await;
         rogue
     }
@@ -104,18 +100,10 @@ impl Rogue {
     pub async fn join(town: &Town, link: &str) -> Self {
         let link = Link::parse(link).expect("it is a link");
         let invite = link.secret().invite_key();
-        let key = SigningKey::generate(&mut rng());
-        let mut rogue = Self {
-            mesh: link.mesh(),
-            ..Self::new(
-                town,
-                key,
-                &create_genesis(&invite, &link.broker_key().to_owned(), Kind::Human, &mut rng()).expect("a stand-in").0,
-            )
-        };
+        let mut rogue = Self::new(town, link.mesh());
         rogue.connect(HelloMode::Join(invite.public().invite_id()), Some(&invite)).await;
         rogue.sync().await;
-        let (entry, _) = rogue.roster.join(&rogue.key, &invite, Kind::Human, &mut rng()).expect("a good link");
+        let (entry, _) = rogue.roster().join(&rogue.key, &invite, Kind::Human, &mut rng()).expect("a good link");
         rogue.append(entry).await;
         rogue.enter().await;
         rogue
@@ -125,7 +113,8 @@ impl Rogue {
     async fn enter(&mut self) {
         self.connect(HelloMode::Device, None).await;
         self.prekeys.rotate(now().seconds(), &mut rng());
-        let draft = RecordDraft { counter: 1, prekeys: self.prekeys.public(), head: self.roster.head(), profile: None };
+        let draft =
+            RecordDraft { counter: 1, prekeys: self.prekeys.public(), head: self.roster().head(), profile: None };
         let record = DeviceRecord::sign(&self.key, &self.mesh, &draft).expect("a record");
         self.done(wire::RecordPut { record: record.into() }).await;
     }
@@ -230,13 +219,12 @@ impl Rogue {
     /// Reads the roster.
     ///
     /// # Panics
-    /// It does not verify.
+    /// It is not permitted.
     pub async fn sync(&mut self) {
         let Body::RosterEntries(page) = self.ask(wire::RosterRange { from: 0, limit: 1000 }).await else {
             panic!("no roster")
         };
         self.entries = page.entries.into_vec();
-        self.roster = Roster::from_entries(self.entries.iter().map(|entry| &entry.0)).expect("a roster");
     }
 
     /// Appends to the roster.
@@ -245,7 +233,6 @@ impl Rogue {
     /// The broker refuses it.
     pub async fn append(&mut self, entry: Vec<u8>) {
         self.done(wire::RosterAppend { entry: entry.clone().into() }).await;
-        self.roster.apply(&entry).expect("the broker took it");
         self.entries.push(entry.into());
     }
 
@@ -266,9 +253,18 @@ impl Rogue {
         let expires = Seconds(now().seconds().0 + 3600);
         let invite = NewInvite::to_join(secret.invite_key().public(), 1, expires, sealed);
         self.sync().await;
-        let entry = self.roster.create_invite(&self.key, invite).expect("it may invite");
+        let entry = self.roster().create_invite(&self.key, invite).expect("it may invite");
         self.append(entry).await;
         Link::new(self.mesh, self.broker, secret, &self.url).expect("a link").to_url()
+    }
+
+    /// The roster, as far as it was read.
+    ///
+    /// # Panics
+    /// It does not verify.
+    #[must_use]
+    pub fn roster(&self) -> Roster {
+        Roster::from_entries(self.entries.iter().map(|entry| &entry.0)).expect("the broker is honest")
     }
 
     /// Its device.
@@ -283,7 +279,7 @@ impl Rogue {
     /// It is none.
     #[must_use]
     pub fn member(&self) -> MemberId {
-        self.roster.device(&self.device()).expect("it is a member").member
+        self.roster().device(&self.device()).expect("it is a member").member
     }
 
     /// A text to a device, by the rules, with this sequence number.
@@ -294,7 +290,7 @@ impl Rogue {
         self.sync().await;
         let devices = List::from_vec(vec![to]).expect("one");
         let Body::Records(records) = self.ask(wire::RecordGet { devices }).await else { panic!("no records") };
-        let device = self.roster.device(&to).expect("a device").clone();
+        let device = self.roster().device(&to).expect("a device").clone();
         let record = DeviceRecord::verify(&records.records[0], &self.mesh, &device.key).expect("a record");
         let prekey = record.fresh_prekey(now().seconds()).expect("a fresh prekey");
         Draft {
@@ -305,7 +301,7 @@ impl Rogue {
                 attempt: 1,
                 expires: now().plus(3_600_000),
                 deliver_at: None,
-                head: self.roster.head(),
+                head: self.roster().head(),
             },
             recipients: vec![Recipient {
                 device: to,

@@ -4,9 +4,10 @@ use claudemesh_client::{Receipt, api};
 use claudemesh_core::codec::{self, List};
 use claudemesh_core::envelope::{ClaimItem, ClaimState, ContentBody, Submission};
 use claudemesh_core::receipt::{Reason, Receipt as Signed, ReceiptItem, ReceiptPart, ReceiptState};
+use claudemesh_core::testing::SeededRng;
 use claudemesh_core::wire::{self, Body, ErrorCode, Frame, MAX_FRAME, Notice, Outcome};
-use claudemesh_core::{DeviceId, MessageId, Millis};
-use claudemesh_tests::hostile::{Citizen, PATIENCE, Rogue, Town, bodies, deliver, settled, state, warnings};
+use claudemesh_core::{DeviceId, MessageId, Millis, PrekeySecret};
+use claudemesh_tests::hostile::{Citizen, PATIENCE, Rogue, Town, Verdict, bodies, deliver, settled, state, warnings};
 
 async fn device(who: &Citizen) -> DeviceId {
     who.mesh.whoami().await.unwrap().device.parse().unwrap()
@@ -90,8 +91,7 @@ async fn another_senders_id_names_another_message() {
     let town = Town::new().await;
     let (alice, bob, mut rogue) = scene(&town).await;
     // The rogue knows the id before alice's message is there, and after.
-    let ids: [MessageId; 2] =
-        [1, 2].map(|n| MessageId::generate(Millis(n), &mut claudemesh_core::testing::SeededRng::new(n)));
+    let ids: [MessageId; 2] = [1, 2].map(|n| MessageId::generate(Millis(n), &mut SeededRng::new(n)));
     let to = device(&bob).await;
     let take = async |rogue: &mut Rogue, seq: u64| {
         let mut draft = rogue.draft(to, seq, &format!("rogue {seq}")).await;
@@ -138,7 +138,7 @@ async fn answer(rogue: &mut Rogue, id: MessageId, by: DeviceId) -> ReceiptState 
             _ => None,
         })
         .await;
-    let key = rogue.roster.device(&by).unwrap().key;
+    let key = rogue.roster().device(&by).unwrap().key;
     let part = ReceiptPart::decode(&part).unwrap().verify(&key, &rogue.mesh).unwrap();
     let item = part.items_of(&rogue.device()).find(|item| item.id == id).unwrap();
     item.state
@@ -152,7 +152,7 @@ async fn a_wrap_that_does_not_open_is_refused_as_unreadable_by_the_recipient() {
     let draft = rogue.draft(to, 1, "unreadable").await;
     // Sealed to a prekey that is not the recipient's, under the id of one that is.
     let mut sealed_elsewhere = draft.clone();
-    let own = claudemesh_core::PrekeySecret::generate(&mut claudemesh_core::testing::SeededRng::new(5));
+    let own = PrekeySecret::generate(&mut SeededRng::new(5));
     sealed_elsewhere.recipients[0].prekey = own.public();
     let submission = rogue.seal(sealed_elsewhere).encode();
     assert_eq!(rogue.enqueue(submission).await, Ok(Outcome::Accepted), "the broker cannot know");
@@ -203,8 +203,8 @@ async fn a_receipt_for_anothers_mail_removes_nothing_from_its_mailbox() {
     let town = Town::new().await;
     let (alice, bob, mut rogue) = scene(&town).await;
     bob.mallory.tamper(|_, frame| match &frame.body {
-        Body::Deliver(_) => claudemesh_tests::hostile::Verdict::Drop,
-        _ => claudemesh_tests::hostile::Verdict::Pass,
+        Body::Deliver(_) => Verdict::Drop,
+        _ => Verdict::Pass,
     });
     let mark = alice.mallory.mark();
     let sent = alice.accepted("bob", "for bob").await;
@@ -220,7 +220,7 @@ async fn a_receipt_for_anothers_mail_removes_nothing_from_its_mailbox() {
         envelope,
         state: ReceiptState::Delivered,
     };
-    let receipt = Signed::sign(&rogue.key, rogue.mesh, rogue.roster.head(), &[item]).unwrap();
+    let receipt = Signed::sign(&rogue.key, rogue.mesh, rogue.roster().head(), &[item]).unwrap();
     // The broker takes the rogue's word for the rogue's own mailbox, which is empty.
     let _ = rogue.ask(wire::ReceiptPut { receipt: receipt.encode().into() }).await;
     assert_eq!(state(&alice.mesh, sent.id()).await.0, api::State::Accepted);

@@ -1,11 +1,11 @@
 //! Prekeys that are not the recipient's, or no longer.
 
 use claudemesh_client::{Receipt, api};
-use claudemesh_core::codec::List;
+use claudemesh_core::codec::{Bytes, List};
 use claudemesh_core::wire::{self, Body, ErrorCode, Frame, Outcome};
 use claudemesh_tests::hostile::{PATIENCE, Town, Verdict, Way, bodies, deliver, settled, state, warned};
 
-fn records(frame: &Frame) -> Option<Vec<claudemesh_core::codec::Bytes>> {
+fn records(frame: &Frame) -> Option<Vec<Bytes>> {
     match &frame.body {
         Body::Records(reply) if !reply.records.is_empty() => Some(reply.records.iter().cloned().collect()),
         _ => None,

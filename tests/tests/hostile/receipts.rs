@@ -78,7 +78,7 @@ async fn a_receipt_moved_to_another_message_is_not_believed() {
 fn signed(rogue: &Rogue, sender: DeviceId, sent: &SentMessage, envelope: Hash) -> Vec<u8> {
     let item =
         ReceiptItem { sender, id: sent.id().parse().unwrap(), attempt: 1, envelope, state: ReceiptState::Delivered };
-    let receipt = Receipt::sign(&rogue.key, rogue.mesh, rogue.roster.head(), &[item]).unwrap();
+    let receipt = Receipt::sign(&rogue.key, rogue.mesh, rogue.roster().head(), &[item]).unwrap();
     let verified = receipt.verify(&rogue.key.public(), &rogue.mesh).unwrap();
     verified.part_for(&sender).unwrap().encode()
 }

@@ -40,7 +40,7 @@ async fn refused(forge: impl FnOnce(&Rogue) -> Vec<u8>) {
         members.into_iter().map(|member| (member.id, member.role, member.devices)).collect::<Vec<_>>()
     };
     let before = members().await;
-    bob.mallory.say(push(rogue.roster.head().index + 1, &forge(&rogue)));
+    bob.mallory.say(push(rogue.roster().head().index + 1, &forge(&rogue)));
     warned(&bob.mesh, "invalid_roster_entry").await;
     assert_eq!(members().await, before);
     deliver(&alice, &bob, "bob").await;
@@ -59,7 +59,7 @@ async fn a_ghost_member_whom_nobody_invited_is_refused() {
         let signed = [&rogue.mesh.as_bytes()[..], &statement].concat();
         let signature = invite.sign(Label::new("invite-join"), &signed);
         let joined = MemberJoined { statement: statement.into(), invite: invite.public().invite_id(), signature };
-        entry(&rogue.roster, &ghost, &Payload::MemberJoined(joined))
+        entry(&rogue.roster(), &ghost, &Payload::MemberJoined(joined))
     })
     .await;
 }
@@ -68,7 +68,7 @@ async fn a_ghost_member_whom_nobody_invited_is_refused() {
 async fn a_member_who_makes_itself_owner_is_refused() {
     refused(|rogue| {
         let risen = RoleChanged { member: rogue.member(), role: Role::Owner };
-        entry(&rogue.roster, &rogue.key, &Payload::RoleChanged(risen))
+        entry(&rogue.roster(), &rogue.key, &Payload::RoleChanged(risen))
     })
     .await;
 }
@@ -76,10 +76,11 @@ async fn a_member_who_makes_itself_owner_is_refused() {
 #[tokio::test]
 async fn an_entry_signed_by_another_key_is_refused() {
     refused(|rogue| {
-        let owner = rogue.roster.members().find(|member| member.role == Role::Owner).unwrap();
+        let roster = rogue.roster();
+        let owner = roster.members().find(|member| member.role == Role::Owner).unwrap();
         let risen = RoleChanged { member: rogue.member(), role: Role::Owner };
         let payload = Payload::RoleChanged(risen);
-        let head = rogue.roster.head();
+        let head = rogue.roster().head();
         let body = EntryBody {
             mesh: Some(rogue.mesh),
             index: head.index + 1,
@@ -110,7 +111,7 @@ fn two_ways(owner: &Rogue) -> [Vec<u8>; 2] {
         let invite = SigningKey::generate(&mut SeededRng::new(seed)).public();
         let expires = claudemesh_core::Seconds(4_000_000_000);
         let invite = claudemesh_core::roster::NewInvite::to_join(invite, 1, expires, Vec::new());
-        owner.roster.create_invite(&owner.key, invite).unwrap()
+        owner.roster().create_invite(&owner.key, invite).unwrap()
     })
 }
 
@@ -120,7 +121,7 @@ async fn a_forked_roster_stops_the_one_who_sees_it_until_the_broker_is_honest() 
     let (mut owner, alice, mut bob) = trap(&town).await;
     let [true_way, other_way] = two_ways(&owner);
     owner.append(true_way).await;
-    let index = owner.roster.head().index;
+    let index = owner.roster().head().index;
     settled("bob has the entry", async || {
         (bob.mesh.status().await.unwrap().meshes[0].roster_index == index).then_some(())
     })
@@ -147,7 +148,7 @@ async fn the_first_message_that_crosses_a_fork_reveals_it() {
     let (mut owner, alice, bob) = trap(&town).await;
     deliver(&alice, &bob, "bob").await;
     let [true_way, other_way] = two_ways(&owner);
-    let index = owner.roster.head().index + 1;
+    let index = owner.roster().head().index + 1;
     bob.mallory.tamper(move |_, frame| match &frame.body {
         Body::RosterPush(push) if push.index == index => {
             Verdict::frame(0, wire::RosterPush { index, entry: other_way.as_slice().into() })

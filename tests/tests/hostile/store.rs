@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use claudemesh_broker::{Broker, Config};
-use claudemesh_client::{Mesh, Receipt};
-use claudemesh_tests::hostile::{Mallory, PATIENCE, Town, bodies, deliver, warned, warnings};
+use claudemesh_client::{ErrorKind, Mesh, Receipt, api};
+use claudemesh_core::wire::Body;
+use claudemesh_tests::hostile::{Mallory, PATIENCE, Town, Verdict, bodies, deliver, warned, warnings};
 
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
@@ -25,29 +26,27 @@ async fn a_broker_that_went_back_is_named_and_given_what_it_lost() {
     let (alice, bob) = town.pair().await;
     deliver(&alice, &bob, "bob").await;
     let (lived, earlier) = (town.path().join("broker"), town.path().join("earlier"));
-    let stop = async |town: &mut Town, next: &Path| {
+    // Ends the broker and lets another one, with its key, serve a folder in its place.
+    let replace = async |town: &mut Town, folder: &Path, before: &dyn Fn()| {
         let nobody = Broker::bind(Config::in_memory()).await.unwrap();
         std::mem::replace(&mut town.broker, nobody).shutdown().await;
-        let copied = next != town.path().join("broker");
-        if !copied {
-            copy(&town.path().join("broker"), &town.path().join("earlier"));
-        }
-        town.broker = town.broker_on(next).await;
+        before();
+        town.broker = town.broker_on(folder).await;
         for who in [&alice, &bob] {
             who.mallory.turn_to(&town.broker.url());
             who.mallory.cut();
         }
     };
     // A backup is taken; then the broker lives on and takes a message, which it still has to deliver.
-    stop(&mut town, &lived).await;
+    replace(&mut town, &lived, &|| copy(&lived, &earlier)).await;
     bob.connected().await;
     bob.mallory.tamper(|_, frame| match &frame.body {
-        claudemesh_core::wire::Body::Deliver(_) => claudemesh_tests::hostile::Verdict::Drop,
-        _ => claudemesh_tests::hostile::Verdict::Pass,
+        Body::Deliver(_) => Verdict::Drop,
+        _ => Verdict::Pass,
     });
     let sent = alice.accepted("bob", "after the backup").await;
     // The disk dies, and the backup is put in its place.
-    stop(&mut town, &earlier).await;
+    replace(&mut town, &earlier, &|| ()).await;
     warned(&alice.mesh, "broker_rolled_back").await;
     bob.mallory.reform();
     bob.mallory.cut();
@@ -77,7 +76,7 @@ async fn a_copied_home_is_named_a_clone_and_says_nothing() {
     let clone = Mesh::builder().home(&copied).embedded().open().await.unwrap();
     warned(&clone, "cloned").await;
     let sent = clone.send("alice", "by the clone").await.unwrap();
-    assert_eq!(clone.message_status(sent.id()).await.unwrap().state, claudemesh_client::api::State::Queued);
+    assert_eq!(clone.message_status(sent.id()).await.unwrap().state, api::State::Queued);
     assert!(!clone.whoami().await.unwrap().connected);
     clone.close().await.unwrap();
     // The original is no worse for it.
@@ -97,9 +96,9 @@ async fn another_broker_at_the_address_is_named_and_told_nothing() {
     alice.mallory.cut();
     warned(&alice.mesh, "wrong_broker").await;
     let sent = alice.send("bob", "not for strangers").await;
-    let said = alice.mallory.sees("the stranger's challenge", mark, |way, frame| {
-        matches!(frame.body, claudemesh_core::wire::Body::Challenge(_)).then_some(way)
-    });
+    let said = alice
+        .mallory
+        .sees("the stranger's challenge", mark, |way, frame| matches!(frame.body, Body::Challenge(_)).then_some(way));
     said.await;
     assert_eq!(alice.mallory.mark(), mark + 1, "it heard not even a hello");
     alice.mallory.turn_to(&town.broker.url());
@@ -116,7 +115,7 @@ async fn a_link_to_another_broker_is_refused_before_anything_is_said() {
     let trap = Mallory::before(&other.broker.url(), &other.key).await;
     let secret = link.split_once("/i#").unwrap().1;
     let join = Mesh::builder().in_memory().name("bob").join(format!("http://{}/i#{secret}", trap.address()));
-    assert_eq!(join.await.unwrap_err().kind(), claudemesh_client::ErrorKind::Refused);
+    assert_eq!(join.await.unwrap_err().kind(), ErrorKind::Refused);
     assert_eq!(trap.mark(), 1, "only the challenge was seen");
     let bob = town.joiner("bob", &link, None).await;
     alice.knows("bob").await;
