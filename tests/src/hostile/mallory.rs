@@ -199,6 +199,12 @@ impl Mallory {
         self.shared.state().seen.len()
     }
 
+    /// Whether a frame that fits was among those after `mark`.
+    #[must_use]
+    pub fn saw(&self, mark: usize, fits: impl Fn(Way, &Body) -> bool) -> bool {
+        self.shared.state().seen.iter().skip(mark).any(|(way, frame)| fits(*way, &frame.body))
+    }
+
     /// Waits for a frame that fits among those after `mark`.
     ///
     /// # Panics
