@@ -193,18 +193,18 @@ impl PrekeyRing {
     }
 
     /// Takes back a time that was never right: a clock that stood ahead has told the ring of days to come. Call it only
-    /// with a clock that the broker's confirms. No secret lives longer for it; those made in days to come are replaced
-    /// now, and erased a week from now.
+    /// with a clock that the broker's confirms. What is left of a secret's life stays what it was, so none lives longer
+    /// for it; the prekeys are replaced at the next [`PrekeyRing::rotate`].
     pub fn set_right(&mut self, now: Seconds) {
         if self.time <= now.plus(TOLERANCE) {
             return;
         }
-        self.time = now;
-        for entry in self.entries.iter_mut().filter(|entry| entry.created > now) {
-            entry.created = Seconds(now.0.saturating_sub(PUBLISHED));
-            entry.expires = now;
-            entry.erase_at = entry.erase_at.min(now.plus(KEPT - PUBLISHED));
+        for entry in &mut self.entries {
+            entry.created = entry.created.min(Seconds(now.0.saturating_sub(PUBLISHED)));
+            entry.expires = entry.expires.min(now);
+            entry.erase_at = now.plus(entry.erase_at.0.saturating_sub(self.time.0));
         }
+        self.time = now;
     }
 
     /// Makes a new prekey when there is none or the newest is a day old; `true` when it did. The caller stores it, then
@@ -307,6 +307,29 @@ mod tests {
         ring.erase(START.plus(8 * DAY));
         assert!(ring.secret(PrekeyId(1)).is_none());
         assert_eq!(ring.time(), START.plus(8 * DAY));
+    }
+
+    #[test]
+    fn a_clock_that_stood_ahead_is_set_right_and_gives_nothing_more_time() {
+        const YEAR: u64 = 365 * DAY;
+        let mut ring = ring_at(&[0]);
+        let mut rng = SeededRng::new(9);
+        assert!(ring.rotate(START.plus(YEAR), &mut rng));
+        ring.erase(START.plus(YEAR + 3 * DAY));
+        assert!(ring.secret(PrekeyId(1)).is_none(), "by the wrong clock its time had come");
+        ring.set_right(START.plus(DAY));
+        assert!(ring.rotate(START.plus(DAY), &mut rng), "the next prekey is not a year away");
+        assert_eq!(ring.public()[0].expires, START.plus(2 * DAY));
+        // Five of its eight days were left.
+        assert!(ring.erase(START.plus(6 * DAY - 1)).is_empty());
+        assert_eq!(ring.erase(START.plus(6 * DAY)), [PrekeyId(2)]);
+    }
+
+    #[test]
+    fn a_day_of_difference_is_no_reason_to_set_a_ring_right() {
+        let mut ring = ring_at(&[1]);
+        ring.set_right(START);
+        assert_eq!(ring.time(), START.plus(DAY));
     }
 
     #[test]
