@@ -1,8 +1,8 @@
 //! Deterministic simulation: devices and a broker in simulated time, driven by a seed through loss, delay, reordering, cut
 //! connections, crashes of any party between any two steps, and restarts.
 //!
-//! [`run`] plays one seed and says what went wrong. Nothing here reads a clock or the system's randomness, so a seed always
-//! plays the same.
+//! [`play`] plays what was planned for one seed and says what went wrong. Nothing here reads a clock or the system's
+//! randomness, so a seed always plays the same.
 
 pub mod broker;
 mod check;
@@ -29,14 +29,6 @@ pub struct Failure {
     pub plan: String,
     /// What happened, step by step; only when it was asked for.
     pub trace: Vec<String>,
-}
-
-/// Plays one seed.
-///
-/// # Errors
-/// [`Failure`] when a promise was broken.
-pub fn run(fixture: &Fixture, seed: u64, traced: bool) -> Result<(), Failure> {
-    play(fixture, Plan::of(seed), traced)
 }
 
 /// Plays a plan.
