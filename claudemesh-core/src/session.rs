@@ -9,6 +9,7 @@
 #![allow(clippy::large_enum_variant)]
 
 mod change;
+mod clock;
 mod connect;
 mod directory;
 mod inbox;
@@ -248,8 +249,10 @@ pub struct Session {
     pong_by: Option<Millis>,
     resume: Option<Resume>,
     limits: Limits,
-    /// Broker's clock minus ours, milliseconds.
-    skew: i64,
+    /// Broker's clock minus ours, milliseconds; none until a welcome told, and after our clock was set.
+    skew: Option<i64>,
+    /// Our clock at the last input.
+    last_now: Millis,
     faults: BTreeSet<Fault>,
     round_trip: Option<u64>,
 
@@ -257,6 +260,8 @@ pub struct Session {
     record_counter: u64,
     record_due: bool,
     records: BTreeMap<DeviceId, DeviceRecord>,
+    /// Devices for whose prekey mail was refused: their record is kept, but asked for again before it serves.
+    refused_records: BTreeSet<DeviceId>,
     /// When a device's record was last asked for.
     asked: BTreeMap<DeviceId, Millis>,
 
@@ -325,6 +330,7 @@ impl Session {
     /// Handles one input. Never fails: whatever is wrong with a frame becomes a notice or a refused delivery.
     pub fn handle(&mut self, input: Input<'_>, now: Millis, rng: &mut impl CryptoRng) -> Vec<Action> {
         let mut cx = Context { now, rng, out: Vec::new() };
+        self.watch_clock(&mut cx);
         match input {
             Input::Opened => self.on_opened(),
             Input::Closed => self.on_closed(&mut cx),
@@ -441,10 +447,5 @@ impl Session {
         self.next_request += 1;
         self.pending.insert(self.next_request, pending);
         self.next_request
-    }
-
-    /// The broker's clock.
-    fn broker_now(&self, now: Millis) -> Millis {
-        Millis(now.0.saturating_add_signed(self.skew))
     }
 }

@@ -1,4 +1,5 @@
-//! What the end-to-end tests share: real processes, and a simulation of them.
+//! What the end-to-end tests share: real processes, a simulation of them, and parties that cheat.
 
 pub mod e2e;
+pub mod hostile;
 pub mod sim;

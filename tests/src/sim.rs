@@ -1,8 +1,8 @@
 //! Deterministic simulation: devices and a broker in simulated time, driven by a seed through loss, delay, reordering, cut
 //! connections, crashes of any party between any two steps, and restarts.
 //!
-//! [`run`] plays one seed and says what went wrong. Nothing here reads a clock or the system's randomness, so a seed always
-//! plays the same.
+//! [`play`] plays what was planned for one seed and says what went wrong. Nothing here reads a clock or the system's
+//! randomness, so a seed always plays the same.
 
 pub mod broker;
 mod check;
@@ -31,12 +31,12 @@ pub struct Failure {
     pub trace: Vec<String>,
 }
 
-/// Plays one seed.
+/// Plays a plan.
 ///
 /// # Errors
 /// [`Failure`] when a promise was broken.
-pub fn run(fixture: &Fixture, seed: u64, traced: bool) -> Result<(), Failure> {
-    let plan = Plan::of(seed);
+pub fn play(fixture: &Fixture, plan: Plan, traced: bool) -> Result<(), Failure> {
+    let seed = plan.seed;
     let shown = format!("{plan:#?}");
     let mut world = World::new(fixture, plan, traced);
     let what = world.play();

@@ -4,39 +4,40 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use claudemesh_tests::sim::{self, Failure, Fixture};
+use claudemesh_tests::sim::{self, Failure, Fixture, Plan};
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-/// Plays a seed; a panic is a failure like any other.
-fn play(fixture: &Fixture, seed: u64, traced: bool) -> Result<(), Failure> {
-    catch_unwind(AssertUnwindSafe(|| sim::run(fixture, seed, traced))).unwrap_or_else(|panic| {
+/// Plays a plan; a panic is a failure like any other.
+fn play(fixture: &Fixture, plan: Plan, traced: bool) -> Result<(), Failure> {
+    let (seed, shown) = (plan.seed, plan.clone());
+    catch_unwind(AssertUnwindSafe(|| sim::play(fixture, plan, traced))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_string()));
         let what = format!("panic: {}", text.unwrap_or_default());
-        let plan = format!("{:#?}", sim::Plan::of(seed));
-        Err(Failure { seed, what, plan, trace: Vec::new() })
+        Err(Failure { seed, what, plan: format!("{shown:#?}"), trace: Vec::new() })
     })
 }
 
-fn explain(fixture: &Fixture, failure: Failure) -> String {
-    let again = play(fixture, failure.seed, true).err().unwrap_or(failure);
+fn explain(fixture: &Fixture, plan: Option<Plan>, failure: Failure) -> String {
+    let again = plan.and_then(|plan| play(fixture, plan, true).err()).unwrap_or(failure);
     let Failure { seed, what, plan, trace } = again;
     format!("{plan}\n{}\nseed {seed}: {what}\nplay it again with SEED={seed}", trace.join("\n"))
 }
 
-#[test]
-fn every_seed_keeps_every_promise() {
+/// Plays what is planned for every seed, some of them at a time.
+fn play_all(seeds: u64, plan: impl Fn(u64) -> Option<Plan> + Sync) {
     let fixture = Fixture::new();
     if let Some(seed) = number("SEED") {
-        match play(&fixture, seed, true) {
+        let Some(planned) = plan(seed) else { return };
+        match play(&fixture, planned, true) {
             Ok(()) => return,
-            Err(failure) => panic!("{}", explain(&fixture, failure)),
+            Err(failure) => panic!("{}", explain(&fixture, None, failure)),
         }
     }
-    let seeds = number("SIM_SEEDS").unwrap_or(10_000);
+    let seeds = number("SIM_SEEDS").unwrap_or(seeds);
     let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let failed: Mutex<Vec<Failure>> = Mutex::new(Vec::new());
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
@@ -48,7 +49,8 @@ fn every_seed_keeps_every_promise() {
                     if seed >= seeds {
                         break;
                     }
-                    if let Err(failure) = play(&fixture, seed, false) {
+                    let Some(planned) = plan(seed) else { continue };
+                    if let Err(failure) = play(&fixture, planned, false) {
                         failed.lock().expect("no thread panics").push(failure);
                         stop.store(number("SIM_ALL").is_none(), Ordering::Relaxed);
                     }
@@ -65,6 +67,16 @@ fn every_seed_keeps_every_promise() {
     }
     if !failed.is_empty() {
         let first = failed.swap_remove(0);
-        panic!("{}", explain(&fixture, first));
+        panic!("{}", explain(&fixture, plan(first.seed), first));
     }
+}
+
+#[test]
+fn every_seed_keeps_every_promise() {
+    play_all(10_000, |seed| Some(Plan::of(seed)));
+}
+
+#[test]
+fn a_clock_that_is_wrong_by_a_year_delays_and_loses_nothing() {
+    play_all(60, Plan::with_wrong_clock);
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use claudemesh_core::session::{
-    Action, Append, AppendError, Change, Command, Fault, Identity, Input, Notice, Outgoing, Session,
+    Action, Append, AppendError, Change, Command, Identity, Input, Notice, Outgoing, Session,
 };
 use claudemesh_core::wire::Frame;
 use claudemesh_core::{MeshId, MessageId, Millis, PublicKey, SigningKey};
@@ -26,6 +26,8 @@ const MAX_BATCH: usize = 512;
 const SETTLED: Duration = Duration::from_millis(150);
 /// The pause after a failed commit.
 const STORE_RETRY: Duration = Duration::from_secs(1);
+/// The warning for numbers that were skipped inside a lane.
+const GAP: &str = "gap";
 
 pub(crate) type Rng = UnwrapErr<getrandom::SysRng>;
 
@@ -97,10 +99,10 @@ impl Shared {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
     }
 
-    fn warn(&self, fault: Fault) {
+    fn warn(&self, what: &'static str) {
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        if !warnings.contains(&fault.as_str()) {
-            warnings.push(fault.as_str());
+        if !warnings.contains(&what) {
+            warnings.push(what);
         }
     }
 }
@@ -461,10 +463,11 @@ impl Driver {
                 let _ = self.shared.presence.send(device);
             }
             Notice::Gap { device, missing } => {
+                self.shared.warn(GAP);
                 tracing::warn!(mesh = %self.start.mesh.short(), sender = %device.short(), missing, "messages missing in a lane");
             }
             Notice::Rejected { fault } => {
-                self.shared.warn(fault);
+                self.shared.warn(fault.as_str());
                 tracing::warn!(mesh = %self.start.mesh.short(), fault = fault.as_str(), "rejected");
             }
             Notice::Fault(fault) => {

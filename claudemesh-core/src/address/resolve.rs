@@ -70,7 +70,9 @@ pub fn resolve<'a>(
         return Err(ResolveError::Ambiguous { candidates: matches.into_iter().collect() });
     }
     let found = matches.into_keys().next();
-    found.ok_or_else(|| ResolveError::Unknown { suggestions: similar(candidates.iter().filter_map(|one| one.name), text) })
+    found.ok_or_else(|| ResolveError::Unknown {
+        suggestions: similar(candidates.iter().filter_map(|one| one.name), text),
+    })
 }
 
 /// The names nearest to `text`, as far as they are near at all.

@@ -22,9 +22,6 @@ const KEPT: u64 = 8 * DAY;
 /// How far a sender lets an expiry lie behind its own clock.
 const TOLERANCE: u64 = DAY;
 
-/// How far the clock may be set back before the schedule moves with it.
-const STEP: u64 = DAY;
-
 /// The number of a prekey, unique within its device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 #[cbor(transparent)]
@@ -79,17 +76,14 @@ impl PrekeyEntry {
 
 /// A device's own prekeys with their private parts.
 ///
-/// A clock that is set back keeps no secret alive for longer: by up to a day the ring's time stands still, by more every
-/// prekey moves along, with the time it has left. So a clock that once stood far ahead does not stop the schedule until
-/// it gets there again. Numbers are never used twice, even after every prekey is gone.
+/// The ring's time never goes back: it is the latest time the ring was ever told, so a clock that is set back keeps no
+/// secret alive for longer. Numbers are never used twice, even after every prekey is gone.
 #[derive(Debug)]
 pub struct PrekeyRing {
     /// In the order they were made.
     entries: Vec<PrekeyEntry>,
     next_id: PrekeyId,
     time: Seconds,
-    /// The clock was set back since the last rotation: what is published names times of the wrong clock.
-    moved: bool,
 }
 
 impl Default for PrekeyRing {
@@ -167,7 +161,7 @@ impl PrekeyRing {
     /// A ring without prekeys.
     #[must_use]
     pub const fn new() -> Self {
-        Self { entries: Vec::new(), next_id: PrekeyId(1), time: Seconds(0), moved: false }
+        Self { entries: Vec::new(), next_id: PrekeyId(1), time: Seconds(0) }
     }
 
     /// The ring that was stored as these [`entries`](Self::entries), [`next_id`](Self::next_id) and [`time`](Self::time).
@@ -177,8 +171,7 @@ impl PrekeyRing {
         // A store that lost the two scalars must lead neither to a used number nor to an earlier time.
         let after = entries.iter().map(|entry| PrekeyId(entry.id.0.saturating_add(1))).max();
         let created = entries.iter().map(|entry| entry.created).max();
-        let (next_id, time) = (next_id.max(after.unwrap_or(next_id)), time.max(created.unwrap_or(time)));
-        Self { next_id, time, entries, moved: false }
+        Self { next_id: next_id.max(after.unwrap_or(next_id)), time: time.max(created.unwrap_or(time)), entries }
     }
 
     /// The prekeys with their private parts, for the store.
@@ -193,18 +186,32 @@ impl PrekeyRing {
         self.next_id
     }
 
-    /// The ring's own time, for the store.
+    /// The latest time the ring was told, for the store.
     #[must_use]
     pub const fn time(&self) -> Seconds {
         self.time
     }
 
-    /// Makes a new prekey when there is none, the newest is a day old, or the clock was set back; `true` when it did. The
-    /// caller stores it, then publishes a record with it.
+    /// Takes back a time that was never right: a clock that stood ahead has told the ring of days to come. Call it only
+    /// with a clock that the broker's confirms. What is left of a secret's life stays what it was, so none lives longer
+    /// for it; the prekeys are replaced at the next [`PrekeyRing::rotate`].
+    pub fn set_right(&mut self, now: Seconds) {
+        if self.time <= now.plus(TOLERANCE) {
+            return;
+        }
+        for entry in &mut self.entries {
+            entry.created = entry.created.min(Seconds(now.0.saturating_sub(PUBLISHED)));
+            entry.expires = entry.expires.min(now);
+            entry.erase_at = now.plus(entry.erase_at.0.saturating_sub(self.time.0));
+        }
+        self.time = now;
+    }
+
+    /// Makes a new prekey when there is none or the newest is a day old; `true` when it did. The caller stores it, then
+    /// publishes a record with it.
     pub fn rotate(&mut self, now: Seconds, rng: &mut impl CryptoRng) -> bool {
         let now = self.advance(now);
-        let moved = core::mem::take(&mut self.moved);
-        if !moved && self.entries.last().is_some_and(|newest| now < newest.created.plus(PUBLISHED)) {
+        if self.entries.last().is_some_and(|newest| now < newest.created.plus(PUBLISHED)) {
             return false;
         }
         self.entries.push(PrekeyEntry {
@@ -249,16 +256,6 @@ impl PrekeyRing {
     }
 
     fn advance(&mut self, now: Seconds) -> Seconds {
-        let ahead = self.time.0.saturating_sub(now.0);
-        if ahead > STEP {
-            for entry in &mut self.entries {
-                for time in [&mut entry.created, &mut entry.expires, &mut entry.erase_at] {
-                    time.0 = time.0.saturating_sub(ahead);
-                }
-            }
-            self.time = now;
-            self.moved = true;
-        }
         self.time = self.time.max(now);
         self.time
     }
@@ -305,29 +302,34 @@ mod tests {
     fn a_clock_set_back_gives_nothing_more_time() {
         let mut ring = ring_at(&[0]);
         assert!(ring.erase(START.plus(7 * DAY)).is_empty());
-        assert!(ring.rotate(START.plus(6 * DAY), &mut SeededRng::new(1)), "the ring's own time asks for a new one");
-        assert_eq!(ring.entries()[1].created, START.plus(7 * DAY), "a day or less: it stands still");
-        ring.erase(START);
-        assert_eq!(ring.time(), START);
-        assert!(ring.secret(PrekeyId(1)).is_some());
-        assert_eq!(ring.erase(START.plus(DAY)), [PrekeyId(1)], "it had a day left, and has no more");
+        assert!(ring.rotate(START, &mut SeededRng::new(1)), "the ring's own time asks for a new one");
+        assert_eq!(ring.entries()[1].created, START.plus(7 * DAY));
+        ring.erase(START.plus(8 * DAY));
+        assert!(ring.secret(PrekeyId(1)).is_none());
+        assert_eq!(ring.time(), START.plus(8 * DAY));
     }
 
     #[test]
-    fn a_clock_that_once_stood_far_ahead_does_not_stop_the_schedule() {
+    fn a_clock_that_stood_ahead_is_set_right_and_gives_nothing_more_time() {
         const YEAR: u64 = 365 * DAY;
-        let mut rng = SeededRng::new(3);
         let mut ring = ring_at(&[0]);
-        assert_eq!(ring.erase(START.plus(YEAR)), [PrekeyId(1)]);
+        let mut rng = SeededRng::new(9);
         assert!(ring.rotate(START.plus(YEAR), &mut rng));
-        // The clock is right again: a prekey of the right time replaces the one of next year.
-        assert!(ring.erase(START.plus(60)).is_empty());
-        assert!(ring.rotate(START.plus(60), &mut rng));
-        assert!(!ring.rotate(START.plus(60), &mut rng), "once");
-        assert!(ring.public().iter().all(|prekey| prekey.expires == START.plus(60 + DAY)), "{:?}", ring.public());
-        assert!(ring.rotate(START.plus(60 + DAY), &mut rng));
-        assert_eq!(ring.erase(START.plus(60 + 8 * DAY)), [PrekeyId(2), PrekeyId(3)]);
-        assert_eq!(ring.entries().len(), 1);
+        ring.erase(START.plus(YEAR + 3 * DAY));
+        assert!(ring.secret(PrekeyId(1)).is_none(), "by the wrong clock its time had come");
+        ring.set_right(START.plus(DAY));
+        assert!(ring.rotate(START.plus(DAY), &mut rng), "the next prekey is not a year away");
+        assert_eq!(ring.public()[0].expires, START.plus(2 * DAY));
+        // Five of its eight days were left.
+        assert!(ring.erase(START.plus(6 * DAY - 1)).is_empty());
+        assert_eq!(ring.erase(START.plus(6 * DAY)), [PrekeyId(2)]);
+    }
+
+    #[test]
+    fn a_day_of_difference_is_no_reason_to_set_a_ring_right() {
+        let mut ring = ring_at(&[1]);
+        ring.set_right(START);
+        assert_eq!(ring.time(), START.plus(DAY));
     }
 
     #[test]
@@ -343,7 +345,7 @@ mod tests {
         assert_eq!(ring.erase(START.plus(30 * DAY)).len(), 2);
         assert!(ring.public().is_empty());
         let mut ring = PrekeyRing::from_entries(Vec::new(), ring.next_id(), ring.time());
-        assert!(ring.rotate(START.plus(29 * DAY), &mut SeededRng::new(1)));
+        assert!(ring.rotate(START, &mut SeededRng::new(1)));
         assert_eq!(ring.entries()[0].id, PrekeyId(3));
         assert_eq!(ring.entries()[0].created, START.plus(30 * DAY));
     }

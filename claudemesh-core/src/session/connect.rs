@@ -56,6 +56,8 @@ pub enum Fault {
     MeshClosed,
     /// The clocks of broker and device differ by more than a day.
     ClockSkew,
+    /// The broker served an older device record than the one known, or another one of the same number.
+    StaleRecord,
     /// The broker does not know this mesh and does not take it.
     UnknownMesh,
 }
@@ -79,6 +81,7 @@ impl Fault {
             Self::Removed => "removed",
             Self::MeshClosed => "mesh_closed",
             Self::ClockSkew => "clock_skew",
+            Self::StaleRecord => "stale_record",
             Self::UnknownMesh => "unknown_mesh",
         }
     }
@@ -132,13 +135,15 @@ impl Session {
             pong_by: None,
             resume: snapshot.resume,
             limits: Default::default(),
-            skew: 0,
+            skew: None,
+            last_now: Millis(0),
             faults: Default::default(),
             round_trip: None,
             prekeys,
             record_counter: snapshot.record_counter,
             record_due: false,
             records,
+            refused_records: Default::default(),
             asked: Default::default(),
             by_id: snapshot.outbox.values().map(|row| (row.id, row.ordinal)).collect(),
             next_ordinal: snapshot.outbox.keys().next_back().map_or(1, |last| last + 1),

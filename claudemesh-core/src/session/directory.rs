@@ -313,7 +313,8 @@ impl Session {
     fn next_log_entry<R: CryptoRng>(&mut self, cx: &mut Context<'_, R>) -> Option<LogEntry> {
         let needs_commit = self.log.reader.tip().needs_commit(&self.roster) || self.log.current().is_none();
         if needs_commit {
-            return self.commit(cx);
+            // By a wrong clock the prekeys of all others look stale, and the epoch would be for this device alone.
+            return if self.is_clock_wrong() { None } else { self.commit(cx) };
         }
         let (epoch, secret) = self.log.current().map(|(epoch, secret)| (epoch, secret.clone()))?;
         let writer = self.log_writer();

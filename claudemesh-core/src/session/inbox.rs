@@ -39,10 +39,13 @@ impl Session {
         };
         let header = delivery.unverified_header();
         let Some((key, live)) = self.sender(&header.sender) else {
+            // Nobody vouches for this header: it may make us look again, never stop us.
             return match self.roster.connects(&header.head) {
-                Connection::Ahead if may_wait => self.defer(bytes, cx),
-                Connection::Fork => self.halt_on_fork(cx),
-                Connection::Ahead | Connection::Known => cx.notify(Notice::Rejected { fault: Fault::Forged }),
+                Connection::Ahead if may_wait && header.mesh == self.mesh => self.defer(bytes, cx),
+                Connection::Fork if header.mesh == self.mesh => {
+                    cx.notify(Notice::Rejected { fault: Fault::RosterFork });
+                }
+                _ => cx.notify(Notice::Rejected { fault: Fault::Forged }),
             };
         };
         let Ok(verified) = delivery.verify(&key, &self.mesh, &mut self.flushes) else {
@@ -209,8 +212,7 @@ impl Session {
                 };
                 let recipient = OutRecipient { device, member, seq: None, acting: true, state: MessageState::Queued };
                 let id = MessageId::generate(cx.now, cx.rng);
-                let expires = self.broker_now(cx.now).plus(CLAIM_TTL);
-                self.queue(id, OutboxKind::Claim, Lane::Next, expires, &content, vec![recipient]);
+                self.queue(id, OutboxKind::Claim, Lane::Next, (cx.now, CLAIM_TTL), &content, vec![recipient]);
             }
         }
     }

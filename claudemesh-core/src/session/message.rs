@@ -250,6 +250,9 @@ pub struct OutboxRow {
     /// Sealed attempts, latest last.
     #[n(7)]
     pub sealed: Vec<SealedAttempt>,
+    /// Milliseconds it may wait, while the broker's clock is not known: until then `expires` stands on the own one.
+    #[n(8)]
+    pub ttl: Option<u64>,
 }
 
 impl OutboxRow {

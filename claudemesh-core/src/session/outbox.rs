@@ -63,29 +63,31 @@ impl Session {
             Priority::Next => Lane::Next,
             Priority::Low => Lane::Low,
         };
-        let expires = self.broker_now(cx.now).plus(outgoing.ttl);
-        self.queue(outgoing.id, OutboxKind::Text, lane, expires, &content, recipients);
+        self.queue(outgoing.id, OutboxKind::Text, lane, (cx.now, outgoing.ttl), &content, recipients);
     }
 
     pub(super) fn recipient(&self, device: DeviceId, member: MemberId, acting: bool) -> OutRecipient {
         OutRecipient { device, member, seq: None, acting, state: MessageState::Queued }
     }
 
-    /// Puts a message into the outbox; it is stored, and sealed if possible, at the next flush.
+    /// Puts a message into the outbox, with the time and how long it may wait; it is stored, and sealed if possible, at the
+    /// next flush.
     pub(super) fn queue(
         &mut self,
         id: MessageId,
         kind: OutboxKind,
         lane: Lane,
-        expires: Millis,
+        (now, ttl): (Millis, u64),
         content: &Content,
         recipients: Vec<OutRecipient>,
     ) {
+        let expires = self.broker_now(now).plus(ttl);
+        let ttl = self.skew.is_none().then_some(ttl);
         let ordinal = self.next_ordinal;
         self.next_ordinal += 1;
         // A content that breaks a rule is refused when it is drafted, in the order of its lane.
         let content = content.encode().map(|bytes| Bytes(bytes.to_vec())).unwrap_or_default();
-        let row = OutboxRow { ordinal, id, kind, lane, expires, content, recipients, sealed: Vec::new() };
+        let row = OutboxRow { ordinal, id, kind, lane, expires, content, recipients, sealed: Vec::new(), ttl };
         self.expire_at = Some(self.expire_at.map_or(expires, |at| at.min(expires)));
         self.by_id.insert(id, ordinal);
         self.outbox.insert(ordinal, row);
@@ -106,6 +108,9 @@ impl Session {
     }
 
     pub(super) fn fresh_prekey(&self, device: &DeviceId, now: Millis) -> Option<(u32, crate::key::PrekeyPublic)> {
+        if self.refused_records.contains(device) {
+            return None;
+        }
         let prekey = self.records.get(device)?.fresh_prekey(now.seconds())?;
         Some((prekey.id.0, prekey.public))
     }
@@ -203,7 +208,9 @@ impl Session {
         }
         let row = self.outbox.get(&ordinal)?;
         let content = Content::decode(&row.content).ok()?;
-        let (id, lane, expires) = (row.id, row.lane, row.expires);
+        // A row dated by a broker's clock that was wrong is no reason for a refusal.
+        let latest = self.broker_now(cx.now).plus(self.limits.max_ttl.saturating_mul(1000));
+        let (id, lane, expires) = (row.id, row.lane, row.expires.min(latest));
         let attempt = row.sealed.last().map_or(1, |sealed| sealed.attempt + 1);
         let mut recipients = Vec::with_capacity(ready.len());
         for (at, (prekey_id, prekey)) in ready {
@@ -407,13 +414,15 @@ impl Session {
     }
 
     pub(super) fn next_expiry(&self) -> Option<Millis> {
-        Some(Millis(self.expire_at?.0.saturating_add_signed(self.skew.saturating_neg())))
+        // Expiry follows the broker's clock: without it, nothing expires.
+        let skew = self.skew?;
+        Some(Millis(self.expire_at?.0.saturating_add_signed(skew.saturating_neg())))
     }
 
     /// Ends what the broker never took in time, and what it took but gave no word about for a day after.
     pub(super) fn expire_outbox<R>(&mut self, cx: &mut Context<'_, R>) {
         let now = self.broker_now(cx.now);
-        if self.expire_at.is_none_or(|at| now < at) {
+        if self.skew.is_none() || self.expire_at.is_none_or(|at| now < at) {
             return;
         }
         let mut due = Vec::new();

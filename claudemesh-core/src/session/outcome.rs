@@ -81,7 +81,8 @@ impl Session {
             sealed.refused.push(*device);
         }
         row.recipients[at].state = MessageState::Queued;
-        self.records.remove(device);
+        // The record is kept: whatever the broker serves next must not be older.
+        self.refused_records.insert(*device);
         self.asked.remove(device);
         self.unsealed.insert(ordinal);
         self.dirty.insert(ordinal);
@@ -164,8 +165,14 @@ impl Session {
         }
         let own = self.device;
         for item in verified.items_of(&own) {
-            // A row that is gone has reached its end before; a repeated receipt says nothing new.
-            let Some((ordinal, at)) = self.find(&item.id, &recipient) else { continue };
+            let Some((ordinal, at)) = self.find(&item.id, &recipient) else {
+                if self.by_id.contains_key(&item.id) {
+                    // It was never sent to this device.
+                    return None;
+                }
+                // A row that is gone has reached its end before; a repeated receipt says nothing new.
+                continue;
+            };
             let sealed = self.outbox.get(&ordinal).is_some_and(|row| {
                 row.sealed.iter().any(|sealed| sealed.attempt == item.attempt && sealed.hash.0 == item.envelope)
             });

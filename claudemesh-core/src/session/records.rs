@@ -52,23 +52,33 @@ impl Session {
         let taken = DeviceRecord::claimed_device(bytes).ok().and_then(|device| {
             let owner = self.roster.device(&device)?;
             let record = DeviceRecord::verify(bytes, &self.mesh, &owner.key).ok()?;
-            // Never back to a lower counter, whatever the broker serves.
-            let newer = self.records.get(&device).is_none_or(|held| record.counter() > held.counter());
-            let newer = newer && owner.is_live();
-            Some((device, record, newer))
+            Some((device, record, owner.is_live()))
         });
-        match taken {
-            Some((device, record, true)) => {
+        let Some((device, record, live)) = taken else {
+            return cx.notify(Notice::Rejected { fault: Fault::Forged });
+        };
+        if !live {
+            return;
+        }
+        // Never back to a lower counter, nor to another body of the same one, whatever the broker serves.
+        match self.records.get(&device) {
+            Some(held) if record.as_bytes() == held.as_bytes() => {}
+            Some(held) if record.counter() <= held.counter() => {
+                return cx.notify(Notice::Rejected { fault: Fault::StaleRecord });
+            }
+            _ => {
                 cx.persist(Change::Record { device, record: bytes.into() });
                 self.records.insert(device, record);
             }
-            Some(_) => {}
-            None => cx.notify(Notice::Rejected { fault: Fault::Forged }),
         }
+        self.refused_records.remove(&device);
     }
 
     /// Erases private parts whose time has come, with what they opened, whether there is a connection or not.
     pub(super) fn erase_prekeys<R>(&mut self, cx: &mut Context<'_, R>) {
+        if self.is_clock_wrong() {
+            return;
+        }
         let erased = self.prekeys.erase(cx.now.seconds());
         if erased.is_empty() {
             return;
@@ -81,6 +91,11 @@ impl Session {
 
     /// Publishes own prekeys: daily, and whenever the broker does not have them.
     pub(super) fn flush_records<R: CryptoRng>(&mut self, cx: &mut Context<'_, R>) {
+        if self.is_clock_wrong() {
+            // Dated by a wrong clock, a prekey would be dead for others at once, or live for far too long.
+            return;
+        }
+        self.prekeys.set_right(cx.now.seconds());
         self.record_due |= self.prekeys.rotate(cx.now.seconds(), cx.rng);
         if !self.record_due || self.retry_at.is_some() {
             return;

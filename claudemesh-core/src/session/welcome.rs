@@ -10,9 +10,6 @@ use rand_core::CryptoRng;
 
 use super::Fault;
 
-/// A difference of clocks the user is told about.
-const SKEW_WARNING: u64 = 24 * 3600 * 1000;
-
 impl Session {
     pub(super) fn on_welcome<R: CryptoRng>(&mut self, frame: &wire::WelcomeFrame, cx: &mut Context<'_, R>) {
         let Phase::Greeting(handshake) = &self.phase else { return };
@@ -26,12 +23,7 @@ impl Session {
             return self.halt(Fault::Cloned, cx);
         }
         self.limits = body.limits;
-        self.skew = i64::try_from(i128::from(body.now.0) - i128::from(cx.now.0)).unwrap_or(0);
-        if self.skew.unsigned_abs() > SKEW_WARNING {
-            self.fault(Fault::ClockSkew, cx);
-        } else {
-            self.faults.remove(&Fault::ClockSkew);
-        }
+        self.compare_clocks(body.now, cx);
         let resume = Resume { store_id: body.store_id, commits: body.commits };
         let rolled_back =
             self.resume.is_some_and(|seen| seen.store_id != resume.store_id || seen.commits > resume.commits);

@@ -161,7 +161,7 @@ impl World {
         }
         let Some(member) = self.member_of(who, roster) else { return Ok(()) };
         // Sealing again after a refusal, or a broker that forgot, may change the order.
-        if self.plan.jumps || self.plan.rolls_back {
+        if self.plan.jumps || self.plan.clocks || self.plan.rolls_back {
             return Ok(());
         }
         for from in (0..self.peers.len()).filter(|from| *from != who) {

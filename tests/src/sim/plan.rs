@@ -33,6 +33,10 @@ pub enum Event {
     RollBack { down: u64, same_store: bool },
     /// Much time passes.
     Jump { by: u64 },
+    /// A device's clock is set, milliseconds.
+    SetClock { who: Who, by: i64 },
+    /// A timer goes off that was set before the clock was.
+    Wake { who: Who },
 }
 
 /// What the owner changes.
@@ -78,6 +82,8 @@ pub struct Plan {
     pub forgets: bool,
     /// Whether days pass.
     pub jumps: bool,
+    /// Whether a clock is wrong for a while.
+    pub clocks: bool,
     /// Messages.
     pub messages: Vec<Message>,
     /// Events, in order of their time.
@@ -102,6 +108,7 @@ impl Plan {
             rolls_back: false,
             forgets: false,
             jumps: false,
+            clocks: false,
             messages: Vec::new(),
             events,
             quiet: 1,
@@ -172,7 +179,33 @@ impl Plan {
             events.push((at, Event::Jump { by }));
         }
         events.sort_by_key(|(at, _)| *at);
-        Self { seed, engine, fresh, joins, removed, rolls_back, forgets, jumps, messages, events, quiet }
+        Self { seed, engine, fresh, joins, removed, rolls_back, forgets, jumps, clocks: false, messages, events, quiet }
+    }
+
+    /// The play of a seed, in which a device's clock is wrong by a year for a while; none when it has turns of its own that
+    /// do not go with that.
+    #[must_use]
+    pub fn with_wrong_clock(seed: u64) -> Option<Self> {
+        const YEAR: i64 = 365 * DAY as i64;
+        let mut plan = Self::of(seed);
+        if plan.rolls_back || plan.jumps {
+            return None;
+        }
+        let mut dice = Dice::new(seed, 3);
+        plan.clocks = true;
+        let (who, by) = (dice.below(3) as Who, if dice.one_in(2) { YEAR } else { -YEAR });
+        let wrong = dice.below(10_000);
+        let right = wrong + dice.range(20_000, 120_000);
+        plan.events.push((wrong, Event::SetClock { who, by }));
+        plan.events.push((right, Event::SetClock { who, by: -by }));
+        if dice.one_in(2) {
+            // It starts anew with the wrong clock, perhaps while there is no broker to compare it with.
+            plan.events.push((wrong + 1, Event::Crash { who, at: CrashPoint::Now, down: 1 + dice.below(2_000) }));
+            plan.events.push((wrong + 1, Event::CrashBroker { down: 1 + dice.below(5_000) }));
+        }
+        plan.events.sort_by_key(|(at, _)| *at);
+        plan.quiet = plan.quiet.max(right);
+        Some(plan)
     }
 
     fn fault(dice: &mut Dice, people: u64) -> Event {

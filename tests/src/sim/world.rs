@@ -326,6 +326,19 @@ impl World {
             }
             Event::Backup => self.broker.backup(),
             Event::RollBack { down, same_store } => self.kill_broker(down, Some(same_store)),
+            Event::SetClock { who, by } => {
+                // What the process sleeps for is counted by a clock that nobody sets.
+                if let Some(at) = self.peer_deadline(who) {
+                    let after = self.events.partition_point(|(other, _)| *other <= at);
+                    self.events.insert(after, (at, Event::Wake { who }));
+                }
+                self.peers[who].skew += by;
+            }
+            Event::Wake { who } => {
+                if matches!(self.peers[who].process, Process::Member(_)) {
+                    self.tick_peer(who);
+                }
+            }
             Event::Jump { by } => {
                 self.now += by;
                 for (at, _) in &mut self.events {

@@ -172,7 +172,7 @@ impl World {
             // The old connection's last words.
             Notice::Fault(Fault::Replaced) => {}
             Notice::Fault(Fault::BrokerRolledBack | Fault::LogFork) if self.plan.rolls_back => {}
-            Notice::Fault(Fault::ClockSkew) if self.plan.jumps => {}
+            Notice::Fault(Fault::ClockSkew) if self.plan.jumps || self.plan.clocks => {}
             Notice::Fault(fault) | Notice::Rejected { fault } => {
                 self.fail(format!("peer {who} blames an honest party: {}", fault.as_str()));
             }

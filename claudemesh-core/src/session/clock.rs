@@ -1,0 +1,63 @@
+//! What the own clock is worth: it is compared with the broker's at every welcome, and watched between them.
+//!
+//! Waiting times stand on the own clock, expiries on the broker's. A clock that was set makes both void, so the connection
+//! is made anew: that renews every waiting time, and the welcome tells how far the clocks are apart now.
+
+use rand_core::CryptoRng;
+
+use super::{Context, Fault, Phase, Session};
+use crate::time::Millis;
+
+/// A difference of clocks the user is told about.
+const SKEW_WARNING: u64 = 24 * 3600 * 1000;
+/// A clock that goes back by more was set.
+const SET_BACK: u64 = 60_000;
+
+impl Session {
+    /// Notices a clock that was set since the last input.
+    pub(super) fn watch_clock<R: CryptoRng>(&mut self, cx: &mut Context<'_, R>) {
+        let before = core::mem::replace(&mut self.last_now, cx.now);
+        let set_back = before.since(cx.now) > SET_BACK;
+        // Whether the clock was set ahead or time passed in sleep cannot be told apart; the broker knows.
+        let leapt = before != Millis(0) && cx.now.since(before) > SKEW_WARNING;
+        if !set_back && !leapt {
+            return;
+        }
+        self.skew = None;
+        match self.phase {
+            Phase::Halted => {}
+            Phase::Offline { .. } => self.phase = Phase::Offline { retry_at: cx.now },
+            _ => self.reconnect(cx),
+        }
+    }
+
+    /// Takes the broker's clock from its welcome.
+    pub(super) fn compare_clocks<R>(&mut self, broker: Millis, cx: &mut Context<'_, R>) {
+        let skew = i64::try_from(i128::from(broker.0) - i128::from(cx.now.0)).unwrap_or(0);
+        self.skew = Some(skew);
+        // What was queued meanwhile was dated by a clock that nobody had compared: only the time since counts.
+        for (ordinal, row) in &mut self.outbox {
+            if let Some(ttl) = row.ttl.take() {
+                let waited = cx.now.since(Millis(row.expires.0.saturating_sub(ttl)));
+                row.expires = broker.plus(ttl.saturating_sub(waited));
+                self.dirty.insert(*ordinal);
+            }
+        }
+        self.expire_at = self.outbox.values().map(|row| row.expires).min();
+        if skew.unsigned_abs() > SKEW_WARNING {
+            self.fault(Fault::ClockSkew, cx);
+        } else {
+            self.faults.remove(&Fault::ClockSkew);
+        }
+    }
+
+    /// Whether the own clock is known to be wrong, or the broker's: nothing may be dated by it.
+    pub(super) fn is_clock_wrong(&self) -> bool {
+        self.faults.contains(&Fault::ClockSkew)
+    }
+
+    /// The broker's clock, as far as it is known.
+    pub(super) fn broker_now(&self, now: Millis) -> Millis {
+        Millis(now.0.saturating_add_signed(self.skew.unwrap_or(0)))
+    }
+}

@@ -1,0 +1,13 @@
+//! Hostile brokers, hostile members and wrong clocks, against the real client library and the real broker: what they do is
+//! rejected, named and survived.
+
+mod hostile {
+    mod clock;
+    mod mail;
+    mod order;
+    mod peer;
+    mod prekeys;
+    mod receipts;
+    mod roster;
+    mod store;
+}
