@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use claudemesh_core::session::{
-    Action, Append, AppendError, Change, Command, Identity, Input, Notice, Outgoing, Session,
+    Action, Append, AppendError, Change, Command, Fault, Identity, Input, Notice, Outgoing, Session,
 };
 use claudemesh_core::wire::Frame;
 use claudemesh_core::{MeshId, MessageId, Millis, PublicKey, SigningKey};
