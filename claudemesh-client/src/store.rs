@@ -9,7 +9,8 @@ mod query;
 mod schema;
 mod write;
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
@@ -30,8 +31,16 @@ const MAX_GATHERED: usize = 256;
 type Job = Box<dyn FnOnce(&mut State) + Send>;
 
 enum Request {
-    Commit { mesh: i64, changes: Vec<Change>, extra: Vec<Extra>, reply: oneshot::Sender<Result<(), Error>> },
+    Commit(Commit),
     Run(Job),
+}
+
+struct Commit {
+    mesh: i64,
+    changes: Vec<Change>,
+    extra: Vec<Extra>,
+    durable: bool,
+    reply: oneshot::Sender<Result<(), Error>>,
 }
 
 /// What is committed beside the session's changes.
@@ -55,7 +64,8 @@ pub(crate) struct State {
 #[derive(Clone)]
 pub(crate) struct Store {
     requests: mpsc::Sender<Request>,
-    _thread: Arc<()>,
+    /// The write-ahead log; none in memory.
+    log: Option<Arc<Path>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -73,14 +83,35 @@ impl Store {
             .name("claudemesh-store".into())
             .spawn(move || run(State { db, seen: write::SeenCache::default() }, &queue))
             .map_err(|error| Error::new(ErrorKind::Internal, "cannot start the store thread").with_source(error))?;
-        Ok(Self { requests, _thread: Arc::new(()) })
+        let log = path.map(|path| {
+            let mut log = path.as_os_str().to_owned();
+            log.push("-wal");
+            Arc::from(PathBuf::from(log))
+        });
+        Ok(Self { requests, log })
     }
 
-    /// Commits changes of one mesh; answered when they are on disk.
-    pub(crate) async fn commit(&self, mesh: i64, changes: Vec<Change>, extra: Vec<Extra>) -> Result<(), Error> {
+    /// Commits changes of one mesh; when `durable`, answered after they are on disk.
+    pub(crate) async fn commit(
+        &self,
+        mesh: i64,
+        changes: Vec<Change>,
+        extra: Vec<Extra>,
+        durable: bool,
+    ) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
-        self.requests.send(Request::Commit { mesh, changes, extra, reply }).map_err(|_| gone())?;
+        let commit = Commit { mesh, changes, extra, durable, reply };
+        self.requests.send(Request::Commit(commit)).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
+    }
+
+    /// Brings everything committed so far to the disk.
+    pub(crate) async fn sync(self) -> Result<(), Error> {
+        let Some(log) = self.log else { return Ok(()) };
+        let synced = tokio::task::spawn_blocking(move || File::open(&*log)?.sync_data()).await;
+        synced
+            .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+            .map_err(|error| Error::new(ErrorKind::Unwritable, UNWRITABLE.0).with_hint(UNWRITABLE.1).with_source(error))
     }
 
     /// Runs a closure on the store thread.
@@ -109,20 +140,22 @@ fn gone() -> Error {
 fn run(mut state: State, queue: &mpsc::Receiver<Request>) {
     let mut carried = None;
     while let Some(request) = carried.take().or_else(|| queue.recv().ok()) {
-        let (mesh, changes, extra, reply) = match request {
+        let first = match request {
             Request::Run(job) => {
                 job(&mut state);
                 continue;
             }
-            Request::Commit { mesh, changes, extra, reply } => (mesh, changes, extra, reply),
+            Request::Commit(commit) => commit,
         };
-        let mut batch = vec![(mesh, changes, extra)];
-        let mut replies = vec![reply];
+        let mut durable = first.durable;
+        let mut batch = vec![(first.mesh, first.changes, first.extra)];
+        let mut replies = vec![first.reply];
         while batch.len() < MAX_GATHERED {
             match queue.try_recv() {
-                Ok(Request::Commit { mesh, changes, extra, reply }) => {
-                    batch.push((mesh, changes, extra));
-                    replies.push(reply);
+                Ok(Request::Commit(next)) => {
+                    durable |= next.durable;
+                    batch.push((next.mesh, next.changes, next.extra));
+                    replies.push(next.reply);
                 }
                 Ok(other) => {
                     carried = Some(other);
@@ -131,7 +164,7 @@ fn run(mut state: State, queue: &mpsc::Receiver<Request>) {
                 Err(_) => break,
             }
         }
-        let result = write::commit(&mut state, &batch);
+        let result = write::commit(&mut state, &batch, durable);
         for reply in replies {
             let answer = result.as_ref().copied().map_err(|error| {
                 let mut copy = Error::new(error.kind(), error.message());
@@ -145,6 +178,11 @@ fn run(mut state: State, queue: &mpsc::Receiver<Request>) {
     }
 }
 
+const UNWRITABLE: (&str, &str) = (
+    "the home's store cannot be written",
+    "free space on the disk or fix the permissions of the home, then try again; nothing was lost",
+);
+
 /// An SQLite error as one of ours.
 pub(crate) fn db_error(error: rusqlite::Error) -> Error {
     use rusqlite::ErrorCode as Code;
@@ -157,10 +195,7 @@ pub(crate) fn db_error(error: rusqlite::Error) -> Error {
         _ => ErrorKind::Internal,
     };
     let (message, hint) = match kind {
-        ErrorKind::Unwritable => (
-            "the home's store cannot be written",
-            "free space on the disk or fix the permissions of the home, then try again; nothing was lost",
-        ),
+        ErrorKind::Unwritable => UNWRITABLE,
         ErrorKind::Corrupt => (
             "the home's store is damaged; the file was left as it is",
             "restore it from a copy, or move the file away and join again by a fresh invite",

@@ -15,10 +15,13 @@ use claudemesh_core::{MeshId, MessageId, Millis, PublicKey, SigningKey};
 use rand_core::UnwrapErr;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use self::late::{Depth, Late, depth};
 use super::transport::{self, Link, LinkEvent};
 use crate::api::MemberRef;
 use crate::error::{Error, ErrorKind};
 use crate::store::{Extra, Store, now_ms};
+
+mod late;
 
 /// Inputs handled before a commit.
 const MAX_BATCH: usize = 512;
@@ -144,6 +147,7 @@ impl Handle {
             shared: shared.clone(),
             orders: queue,
             put_off: VecDeque::new(),
+            late: Late::default(),
             events,
             incoming,
             generation: 0,
@@ -247,6 +251,7 @@ struct Driver {
     orders: mpsc::Receiver<Order>,
     /// What came during a commit.
     put_off: VecDeque<Order>,
+    late: Late,
     events: mpsc::Sender<(u64, LinkEvent)>,
     incoming: mpsc::Receiver<(u64, LinkEvent)>,
     generation: u64,
@@ -269,6 +274,13 @@ impl Driver {
                 order = self.orders.recv() => match order {
                     Some(order) => self.on_order(order, &mut batch),
                     None => return,
+                },
+                synced = self.late.synced(&self.start.store), if self.late.is_syncing() => match synced {
+                    Ok(frames) => self.send(frames),
+                    Err(error) => {
+                        self.recover(&error).await;
+                        continue;
+                    }
                 },
                 () = tokio::time::sleep_until(self.settles.unwrap_or_else(tokio::time::Instant::now)), if self.settles.is_some() => {
                     self.settles = None;
@@ -372,9 +384,10 @@ impl Driver {
             self.settles = Some(tokio::time::Instant::now() + SETTLED);
         }
         let eventful = eventful(&batch);
+        let depth = depth(&batch);
         if !batch.changes.is_empty() || !batch.extra.is_empty() {
-            let committed = self.commit(std::mem::take(&mut batch.changes), std::mem::take(&mut batch.extra)).await;
-            if let Err(error) = committed {
+            let changes = std::mem::take(&mut batch.changes);
+            if let Err(error) = self.commit(changes, std::mem::take(&mut batch.extra), depth).await {
                 let copy = || Error::new(error.kind(), error.message()).with_hint(error.hint().unwrap_or_default());
                 for reply in batch.replies {
                     let _ = reply.send(Err(copy()));
@@ -387,11 +400,13 @@ impl Driver {
             }
             self.shared.committed.send_modify(|count| *count += 1);
         }
-        if let Some(outgoing) = &self.outgoing {
-            for frame in batch.frames {
-                let _ = outgoing.send(frame.encode());
-            }
+        let mut frames: Vec<Vec<u8>> = std::mem::take(&mut batch.frames).into_iter().map(Frame::encode).collect();
+        match depth {
+            Depth::Repeated => self.late.hold(&mut frames, &self.start.store),
+            Depth::Durable => frames.splice(0..0, self.late.release()).for_each(drop),
+            Depth::Passing => {}
         }
+        self.send(frames);
         for reply in batch.replies {
             let _ = reply.send(Ok(()));
         }
@@ -415,9 +430,16 @@ impl Driver {
         }
     }
 
+    fn send(&self, frames: Vec<Vec<u8>>) {
+        if let Some(outgoing) = &self.outgoing {
+            frames.into_iter().for_each(|frame| drop(outgoing.send(frame)));
+        }
+    }
+
     /// Commits; who only wants to look does not wait for it.
-    async fn commit(&mut self, changes: Vec<Change>, extra: Vec<Extra>) -> Result<(), Error> {
-        let mut committed = std::pin::pin!(self.start.store.commit(self.start.row, changes, extra));
+    async fn commit(&mut self, changes: Vec<Change>, extra: Vec<Extra>, depth: Depth) -> Result<(), Error> {
+        let durable = depth == Depth::Durable;
+        let mut committed = std::pin::pin!(self.start.store.commit(self.start.row, changes, extra, durable));
         loop {
             tokio::select! {
                 result = &mut committed => return result,
@@ -486,6 +508,7 @@ impl Driver {
             self.generation += 1;
             // Dropping the queue lets what was sent leave before the socket closes; a new link replaces the task.
             self.outgoing = None;
+            self.late = Late::default();
             self.shared.ready.send_if_modified(|ready| core::mem::replace(ready, false));
         }
         if connect {

@@ -31,6 +31,10 @@ pub(super) fn open(path: Option<&Path>) -> Result<Connection, Error> {
     .map_err(db_error)?;
     db.set_prepared_statement_cache_capacity(128);
     migrate(&mut db)?;
+    if path.is_some() {
+        // The last positions before a power failure may be known to others and gone here: they are not given out again.
+        db.execute("UPDATE sqlite_sequence SET seq = seq + 1048576 WHERE name = 'event'", []).map_err(db_error)?;
+    }
     Ok(db)
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use claudemesh_core::codec;
+use claudemesh_core::hash::Hash;
 use claudemesh_core::runs::Runs;
 use claudemesh_core::session::{Change, InboxBody, InboxRow, MessageState};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -17,15 +18,14 @@ type Lane = (i64, [u8; 32], u64);
 #[derive(Debug, Default)]
 pub(crate) struct SeenCache(BTreeMap<Lane, Runs>);
 
-/// Commits batches in one transaction.
-pub(super) fn commit(state: &mut State, batch: &[(i64, Vec<Change>, Vec<Extra>)]) -> Result<(), Error> {
-    let soft = batch.iter().all(|(_, changes, extra)| extra.is_empty() && changes.iter().all(is_soft));
-    let result = if soft {
+/// Commits batches in one transaction; `durable` says whether they have to survive a power failure at once.
+pub(super) fn commit(state: &mut State, batch: &[(i64, Vec<Change>, Vec<Extra>)], durable: bool) -> Result<(), Error> {
+    let result = if durable {
+        try_commit(state, batch)
+    } else {
         let relaxed = state.db.execute_batch("PRAGMA synchronous = NORMAL").map_err(db_error);
         let result = relaxed.and_then(|()| try_commit(state, batch));
         state.db.execute_batch("PRAGMA synchronous = FULL").map_err(db_error).and(result)
-    } else {
-        try_commit(state, batch)
     };
     if result.is_err() {
         // What was cached may be ahead of the disk now.
@@ -39,8 +39,23 @@ fn try_commit(state: &mut State, batch: &[(i64, Vec<Change>, Vec<Extra>)]) -> Re
     let tx = db.transaction().map_err(db_error)?;
     let mut touched = BTreeMap::new();
     for (mesh, changes, extra) in batch {
-        for change in changes {
-            apply(&tx, *mesh, change, seen, &mut touched).map_err(db_error)?;
+        let mut rest = changes.as_slice();
+        while let [change, after @ ..] = rest {
+            // A received message and that it was applied are one row.
+            rest = match (change, after) {
+                (Change::Inbox(row), [Change::Seen { device, lane, seq, id, hash, .. }, after @ ..])
+                    if (device, id) == (&row.device, &row.id) =>
+                {
+                    insert_inbox(&tx, *mesh, row, Some(hash)).map_err(db_error)?;
+                    mark_seen(&tx, (*mesh, *device.as_bytes(), lane.code()), *seq, seen, &mut touched)
+                        .map_err(db_error)?;
+                    after
+                }
+                _ => {
+                    apply(&tx, *mesh, change, seen, &mut touched).map_err(db_error)?;
+                    after
+                }
+            };
         }
         for item in extra {
             apply_extra(&tx, *mesh, item).map_err(db_error)?;
@@ -54,11 +69,6 @@ fn try_commit(state: &mut State, batch: &[(i64, Vec<Change>, Vec<Extra>)]) -> Re
         }
     }
     tx.commit().map_err(db_error)
-}
-
-/// Whether a power failure may take this back to what it was: the broker says it again, and nothing was answered for it.
-fn is_soft(change: &Change) -> bool {
-    matches!(change, Change::Resume(_) | Change::State { state: MessageState::Accepted, .. })
 }
 
 fn put_value(tx: &Connection, mesh: i64, key: &str, data: &[u8]) -> rusqlite::Result<()> {
@@ -130,21 +140,9 @@ fn apply(
                 .execute(params![mesh, id.as_bytes()])
                 .map(drop)
         }
-        Change::Inbox(row) => insert_inbox(tx, mesh, row),
+        Change::Inbox(row) => insert_inbox(tx, mesh, row, None),
         Change::Seen { device, lane, seq, id, hash, .. } => {
-            let key = (mesh, *device.as_bytes(), lane.code());
-            let runs = match seen.0.entry(key) {
-                Entry::Occupied(held) => held.into_mut(),
-                Entry::Vacant(place) => {
-                    let stored: Option<Vec<u8>> = tx
-                        .prepare_cached("SELECT runs FROM seen WHERE mesh = ?1 AND device = ?2 AND lane = ?3")?
-                        .query_row(params![mesh, device.as_bytes(), lane.code() as i64], |row| row.get(0))
-                        .optional()?;
-                    place.insert(stored.and_then(|bytes| codec::decode(&bytes).ok()).unwrap_or_default())
-                }
-            };
-            let _ = runs.insert(*seq);
-            touched.insert(key, ());
+            mark_seen(tx, (mesh, *device.as_bytes(), lane.code()), *seq, seen, touched)?;
             tx.prepare_cached("UPDATE inbox SET hash = ?4 WHERE mesh = ?1 AND device = ?2 AND id = ?3")?
                 .execute(params![mesh, device.as_bytes(), id.as_bytes(), hash])
                 .map(drop)
@@ -164,6 +162,28 @@ fn apply(
         Change::OwnStatus { status } => put_value(tx, mesh, "own_status", &status.0),
         _ => Ok(()),
     }
+}
+
+fn mark_seen(
+    tx: &Connection,
+    lane: Lane,
+    seq: u64,
+    seen: &mut SeenCache,
+    touched: &mut BTreeMap<Lane, ()>,
+) -> rusqlite::Result<()> {
+    let runs = match seen.0.entry(lane) {
+        Entry::Occupied(held) => held.into_mut(),
+        Entry::Vacant(place) => {
+            let stored: Option<Vec<u8>> = tx
+                .prepare_cached("SELECT runs FROM seen WHERE mesh = ?1 AND device = ?2 AND lane = ?3")?
+                .query_row(params![lane.0, lane.1, lane.2 as i64], |row| row.get(0))
+                .optional()?;
+            place.insert(stored.and_then(|bytes| codec::decode(&bytes).ok()).unwrap_or_default())
+        }
+    };
+    let _ = runs.insert(seq);
+    touched.insert(lane, ());
+    Ok(())
 }
 
 /// Raises a state; a later one is never replaced by an earlier one, and a claim only counts for what was sent.
@@ -211,7 +231,7 @@ fn set_state(
     Ok(())
 }
 
-fn insert_inbox(tx: &Connection, mesh: i64, row: &InboxRow) -> rusqlite::Result<()> {
+fn insert_inbox(tx: &Connection, mesh: i64, row: &InboxRow, hash: Option<&Hash>) -> rusqlite::Result<()> {
     let (kind, body): (i64, &[u8]) = match &row.body {
         InboxBody::Text(text) => (0, text.as_bytes()),
         InboxBody::Undecodable { kind, bytes } => (*kind as i64, &bytes.0),
@@ -219,7 +239,8 @@ fn insert_inbox(tx: &Connection, mesh: i64, row: &InboxRow) -> rusqlite::Result<
     let addressed: Vec<u8> = row.to.iter().flat_map(|member| *member.as_bytes()).collect();
     tx.prepare_cached(
         "INSERT OR IGNORE INTO inbox (mesh, device, id, member, from_session, session, addressed, kind, body, sent_at,
-         received_at, priority, reply_to, copy, hops) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+         received_at, priority, reply_to, copy, hops, hash)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     )?
     .execute(params![
         mesh,
@@ -237,6 +258,7 @@ fn insert_inbox(tx: &Connection, mesh: i64, row: &InboxRow) -> rusqlite::Result<
         row.reply_to.as_ref().map(|id| *id.as_bytes()),
         row.copy,
         row.hops as i64,
+        hash,
     ])?;
     if tx.changes() == 1 && kind == 0 && !row.copy {
         let inbox = tx.last_insert_rowid();
