@@ -318,6 +318,7 @@ impl Node {
         if let Some(host) = &self.host {
             host.stop().await;
         }
+        self.store.close().await;
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }

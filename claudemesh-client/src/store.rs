@@ -33,6 +33,8 @@ type Job = Box<dyn FnOnce(&mut State) + Send>;
 enum Request {
     Commit(Commit),
     Run(Job),
+    /// Closes the file; answered by the sender's end.
+    Close(oneshot::Sender<()>),
 }
 
 struct Commit {
@@ -127,6 +129,14 @@ impl Store {
         answer.await.map_err(|_| gone())?
     }
 
+    /// Closes the file for all handles, after everything asked for before.
+    pub(crate) async fn close(&self) {
+        let (closed, answer) = oneshot::channel();
+        if self.requests.send(Request::Close(closed)).is_ok() {
+            let _ = answer.await;
+        }
+    }
+
     /// What a session starts from.
     pub(crate) async fn load(&self, mesh: i64, id: MeshId) -> Result<Snapshot, Error> {
         self.run(move |state| load::snapshot(&state.db, mesh, id)).await
@@ -146,6 +156,10 @@ fn run(mut state: State, queue: &mpsc::Receiver<Request>) {
                 continue;
             }
             Request::Commit(commit) => commit,
+            Request::Close(closed) => {
+                drop(state);
+                return drop(closed);
+            }
         };
         let mut durable = first.durable;
         let mut batch = vec![(first.mesh, first.changes, first.extra)];

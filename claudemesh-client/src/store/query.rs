@@ -430,7 +430,8 @@ impl Store {
                 tx.execute(sql, [old]).map_err(db_error)?;
             }
             tx.execute(
-                "DELETE FROM event WHERE kind <> 1 AND position < (SELECT MAX(position) - 100000 FROM event)",
+                "DELETE FROM event WHERE kind <> 1
+                 AND position < (SELECT position FROM event ORDER BY position DESC LIMIT 1 OFFSET 100000)",
                 [],
             )
             .map_err(db_error)?;
