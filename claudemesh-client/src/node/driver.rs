@@ -290,6 +290,8 @@ impl Driver {
                     self.feed(Input::Tick, &mut batch);
                 }
             }
+            // Whoever is about to ask for something shares this commit.
+            tokio::task::yield_now().await;
             while let Some(order) = self.put_off.pop_front() {
                 self.on_order(order, &mut batch);
             }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use super::db_error;
 use crate::error::{Error, ErrorKind};
@@ -30,6 +31,8 @@ pub(super) fn open(path: Option<&Path>) -> Result<Connection, Error> {
     ))
     .map_err(db_error)?;
     db.set_prepared_statement_cache_capacity(128);
+    // Plans that do not depend on what is bound: otherwise binding a range makes SQLite plan its query anew.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(db_error)?;
     migrate(&mut db)?;
     if path.is_some() {
         // The last positions before a power failure may be known to others and gone here: they are not given out again.
