@@ -31,8 +31,8 @@ pub use memory::MemoryStore;
 pub use sqlite::SqliteStore;
 pub use types::{
     Acked, Delivery, DeviceFacts, Elapsed, Enqueue, Enqueued, Limits, LogAppend, LogAppended, LogInfo, LogItem,
-    LogRange, Notice, Outcome, Page, Receipt, ReceiptItem, Recipient, RecordPut, RosterAppended, RosterRange,
-    StoreMeta,
+    LogRange, NewMail, NewNotice, Notice, Outcome, Page, Receipt, ReceiptItem, Recipient, RecordPut, RosterAppended,
+    RosterRange, StoreMeta,
 };
 
 /// An answer on its way. An operation that was begun completes even when its answer is dropped.

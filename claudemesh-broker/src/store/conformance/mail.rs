@@ -3,13 +3,14 @@ use claudemesh_core::{MeshId, Millis};
 
 use super::fixture::{A, ACCEPTED, ALL, B, C, D, DAY, DUPLICATE, MESH, NOW, STRANGER, World, refused};
 use crate::store::testing::RosterKind;
-use crate::store::{Enqueue, Outcome, Page, Refusal};
+use crate::store::{Enqueue, NewMail, Outcome, Page, Refusal};
 
 pub(super) async fn accepted_mail_waits_in_order_until_acknowledged(world: World) {
     let envelopes: Vec<Enqueue> = (1..=3).map(|seq| world.envelope(B, seq)).collect();
     let enqueued = world.store.enqueue(envelopes.clone(), NOW).await.unwrap();
     assert_eq!(enqueued.outcomes, vec![ACCEPTED.to_vec(); 3]);
-    assert_eq!(enqueued.mail, [(MESH, B)]);
+    let placed = |at| NewMail { mesh: MESH, device: B, envelope: at, offset: at as u64 + 1 };
+    assert_eq!(enqueued.mail, [placed(0), placed(1), placed(2)]);
     assert_eq!(enqueued.due, None);
     let mail = world.mail(B).await;
     assert_eq!(mail.iter().map(|mail| mail.offset).collect::<Vec<_>>(), [1, 2, 3]);
@@ -63,7 +64,13 @@ pub(super) async fn outcomes_are_per_recipient(world: World) {
     world.put(&D, 1, &[super::fixture::PREKEY]).await.unwrap();
     let expected =
         [Outcome::Duplicate, Outcome::Accepted, Outcome::Refused(Refusal::UnknownRecipient), Outcome::Duplicate];
-    assert_eq!(world.send(&group).await, expected);
+    let alone = world.envelope(B, 2);
+    let enqueued = world.store.enqueue(vec![alone, group.clone()], NOW).await.unwrap();
+    assert_eq!(enqueued.outcomes[1], expected);
+    // Only what is new joined a mailbox.
+    let placed = [(B, 0, 2), (D, 1, 1)];
+    let placed = placed.map(|(device, envelope, offset)| NewMail { mesh: MESH, device, envelope, offset });
+    assert_eq!(enqueued.mail, placed);
     for device in [B, C, D] {
         assert_eq!(world.mail(device).await[0].envelope, group.envelope);
     }

@@ -1,6 +1,6 @@
 //! Envelopes into mailboxes and out of them.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use claudemesh_core::codec::Bytes;
 use claudemesh_core::hash::Hash;
@@ -10,7 +10,9 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{Fill, Held, Lane, Logic, MailEntry, Num, Res, SPAN, int, key, position};
 use crate::store::types::DAY;
-use crate::store::{Delivery, Enqueue, Enqueued, Folds, Outcome, Page, Recipient, Refusal, RosterFold, StoreError};
+use crate::store::{
+    Delivery, Enqueue, Enqueued, Folds, NewMail, Outcome, Page, Recipient, Refusal, RosterFold, StoreError,
+};
 
 /// How long a lane waits for a refused message before what comes after it is taken, milliseconds.
 const HOLD: u64 = 60_000;
@@ -30,10 +32,10 @@ struct Common {
 impl<F: Folds> Logic<F> {
     pub(in crate::store) fn enqueue(&mut self, batch: Vec<Enqueue>, now: Millis) -> Res<Enqueued> {
         let mut outcomes = Vec::with_capacity(batch.len());
-        let mut mail = BTreeSet::new();
+        let mut mail = Vec::with_capacity(batch.len());
         let mut due: Option<Millis> = None;
-        for envelope in &batch {
-            let list = self.enqueue_one(envelope, now, &mut mail)?;
+        for (at, envelope) in batch.iter().enumerate() {
+            let list = self.enqueue_one(at, envelope, now, &mut mail)?;
             if list.contains(&Outcome::Accepted) {
                 due = scheduled(envelope, now).map(|at| due.map_or(at, |due| due.min(at))).or(due);
             }
@@ -41,14 +43,15 @@ impl<F: Folds> Logic<F> {
         }
         let accepted = outcomes.iter().flatten().any(|outcome| *outcome == Outcome::Accepted);
         let commit = if accepted { self.next_commit() } else { self.commit + u64::from(self.wrote) };
-        Ok(Enqueued { outcomes, mail: mail.into_iter().collect(), due, commit })
+        Ok(Enqueued { outcomes, mail, due, commit })
     }
 
     fn enqueue_one(
         &mut self,
+        at: usize,
         envelope: &Enqueue,
         now: Millis,
-        mail: &mut BTreeSet<(MeshId, DeviceId)>,
+        mail: &mut Vec<NewMail>,
     ) -> Res<Vec<Outcome>> {
         let mut common = match self.common(envelope) {
             Ok(common) => common,
@@ -67,10 +70,10 @@ impl<F: Folds> Logic<F> {
             list.push(match judged {
                 Ok(None) => Outcome::Duplicate,
                 Ok(Some(device)) => {
-                    self.accept(envelope, recipient, device, &mut common, now)?;
-                    if scheduled(envelope, now).is_none() {
-                        mail.insert((envelope.mesh, recipient.device));
-                    }
+                    let offset = self.accept(envelope, recipient, device, &mut common, now)?;
+                    let placed =
+                        |offset| NewMail { mesh: envelope.mesh, device: recipient.device, envelope: at, offset };
+                    mail.extend(offset.map(placed));
                     accepted += 1;
                     Outcome::Accepted
                 }
@@ -245,7 +248,15 @@ impl<F: Folds> Logic<F> {
         }
     }
 
-    fn accept(&mut self, envelope: &Enqueue, to: &Recipient, device: Num, common: &mut Common, now: Millis) -> Res<()> {
+    /// Stores a copy; its offset, unless it waits for its time.
+    fn accept(
+        &mut self,
+        envelope: &Enqueue,
+        to: &Recipient,
+        device: Num,
+        common: &mut Common,
+        now: Millis,
+    ) -> Res<Option<u64>> {
         let lane = (common.sender, device, to.lane);
         if self.cache.held.get(&lane).is_some_and(|held| to.seq >= held.seq || now >= held.until) {
             self.cache.held.remove(&lane);
@@ -279,7 +290,7 @@ impl<F: Folds> Logic<F> {
                     &to.member_of.0,
                     inline
                 ])?;
-            return Ok(());
+            return Ok(None);
         }
         row.last_mail += 1;
         row.min_expires = Some(row.min_expires.map_or(envelope.expires.0, |at| at.min(envelope.expires.0)));
@@ -315,7 +326,7 @@ impl<F: Folds> Logic<F> {
         if let Some(index) = self.cache.mailboxes.get_mut(&device) {
             index.insert(envelope.hash, entry);
         }
-        Ok(())
+        Ok(Some(offset))
     }
 
     pub(super) fn release_body(&mut self, body: Option<Num>) -> Res<()> {
