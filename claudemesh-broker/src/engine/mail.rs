@@ -162,7 +162,6 @@ impl Inner {
         self.answer(call, async move {
             let acked = acked.await?;
             let mut state = inner.state();
-            state.committed(acked.commit);
             acked.notices.into_iter().for_each(|notice| state.push_notice(notice, call.now));
             if let (Some(session), Some(removed)) = (state.session(call.id), acked.removed.first()) {
                 session.feeds.mail.acknowledge(removed);

@@ -62,7 +62,7 @@ impl Page {
 pub struct StoreMeta {
     /// Random, made with the store.
     pub store_id: [u8; 16],
-    /// Number of committed transactions.
+    /// Number of transactions that are on disk; what may be lost is not counted.
     pub commit: u64,
     /// Number of its schema.
     pub schema: u32,
@@ -245,8 +245,6 @@ pub struct Acked {
     pub removed: Vec<Vec<u64>>,
     /// The notices it left, those of one device in the order of their offsets.
     pub notices: Vec<NewNotice>,
-    /// Commit counter of the batch.
-    pub commit: u64,
 }
 
 /// A notice was left for a device.

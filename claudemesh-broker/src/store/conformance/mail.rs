@@ -208,8 +208,12 @@ pub(super) async fn every_commit_is_counted(world: World) {
     let after = world.store.meta().await.unwrap();
     assert_eq!((enqueued.commit, after.commit), (before.commit + 1, before.commit + 1));
     assert_eq!(before.store_id, after.store_id);
-    // Reading and refusing are no commits.
+    // Reading and refusing are no commits, nor is what a power failure may take back: no counter is told that the disk does
+    // not have.
     world.mail(B).await;
+    world.ack(B, &[&world.envelope(B, 1)], false).await;
+    world.store.notices_done(MESH, A, 1).await.unwrap();
+    assert_eq!(world.store.enqueue(vec![world.envelope(B, 1)], NOW).await.unwrap().commit, after.commit);
     world.send(&world.envelope(STRANGER, 1)).await;
     assert_eq!(world.store.meta().await.unwrap(), after);
 }

@@ -23,8 +23,7 @@ impl<F: Folds> Logic<F> {
         for receipt in batch {
             removed.push(self.ack_one(receipt, now, &mut notices)?);
         }
-        let commit = if self.wrote { self.next_commit() } else { self.commit };
-        Ok(Acked { removed, notices, commit })
+        Ok(Acked { removed, notices })
     }
 
     fn ack_one(&mut self, receipt: Receipt, now: Millis, notices: &mut Vec<NewNotice>) -> Res<Vec<u64>> {
