@@ -7,6 +7,8 @@
 mod log;
 mod mail;
 mod notice;
+mod num;
+mod operations;
 mod roster;
 mod time;
 
@@ -19,6 +21,9 @@ use claudemesh_core::{DeviceId, LogId, MeshId, MessageId, Millis};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Folds, Limits, Refusal, StoreError, StoreMeta};
+use num::{NumMap, NumSet};
+
+pub(super) use operations::store_operations;
 
 pub(super) type Res<T> = Result<T, StoreError>;
 
@@ -93,24 +98,24 @@ struct Cache<F: Folds> {
     meshes: HashMap<MeshId, (Num, F::Roster)>,
     logs: HashMap<(MeshId, LogId), log::CachedLog<F::Log>>,
     numbers: HashMap<(Num, DeviceId), Num>,
-    names: HashMap<Num, (MeshId, DeviceId)>,
-    devices: HashMap<Num, Device>,
-    runs: HashMap<Lane, Runs>,
-    mailboxes: HashMap<Num, HashMap<Hash, MailEntry>>,
-    prekeys: HashMap<Num, Vec<(u32, u64)>>,
+    names: NumMap<Num, (MeshId, DeviceId)>,
+    devices: NumMap<Num, Device>,
+    runs: NumMap<Lane, Runs>,
+    mailboxes: NumMap<Num, HashMap<Hash, MailEntry>>,
+    prekeys: NumMap<Num, Vec<(u32, u64)>>,
     /// Per sender the highest message id that may be stored; a higher one is new for sure.
-    last_ids: HashMap<Num, MessageId>,
-    held: HashMap<Lane, Held>,
+    last_ids: NumMap<Num, MessageId>,
+    held: NumMap<Lane, Held>,
     changed: Changed,
 }
 
 /// What of the cache the tables do not have yet.
 #[derive(Debug, Default)]
 struct Changed {
-    devices: HashSet<Num>,
-    runs: HashSet<Lane>,
+    devices: NumSet<Num>,
+    runs: NumSet<Lane>,
     logs: HashSet<(MeshId, LogId)>,
-    proofs: HashMap<Num, Bytes>,
+    proofs: NumMap<Num, Bytes>,
 }
 
 impl<F: Folds> Default for Cache<F> {
@@ -119,13 +124,13 @@ impl<F: Folds> Default for Cache<F> {
             meshes: HashMap::new(),
             logs: HashMap::new(),
             numbers: HashMap::new(),
-            names: HashMap::new(),
-            devices: HashMap::new(),
-            runs: HashMap::new(),
-            mailboxes: HashMap::new(),
-            prekeys: HashMap::new(),
-            last_ids: HashMap::new(),
-            held: HashMap::new(),
+            names: NumMap::default(),
+            devices: NumMap::default(),
+            runs: NumMap::default(),
+            mailboxes: NumMap::default(),
+            prekeys: NumMap::default(),
+            last_ids: NumMap::default(),
+            held: NumMap::default(),
             changed: Changed::default(),
         }
     }
@@ -269,12 +274,18 @@ impl<F: Folds> Logic<F> {
         for lane in changed.runs {
             let Some(runs) = self.cache.runs.get(&lane) else { continue };
             self.db
-                .prepare_cached("INSERT OR REPLACE INTO runs (sender, recipient, lane, runs) VALUES (?1, ?2, ?3, ?4)")?
+                .prepare_cached(
+                    "INSERT INTO runs (sender, recipient, lane, runs) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT DO UPDATE SET runs = excluded.runs",
+                )?
                 .execute(params![lane.0, lane.1, lane.2, codec::encode(runs)])?;
         }
         for (device, proof) in changed.proofs {
             self.db
-                .prepare_cached("INSERT OR REPLACE INTO proofs (device, proof) VALUES (?1, ?2)")?
+                .prepare_cached(
+                    "INSERT INTO proofs (device, proof) VALUES (?1, ?2)
+                     ON CONFLICT DO UPDATE SET proof = excluded.proof",
+                )?
                 .execute(params![device, &proof.0])?;
         }
         changed.logs.into_iter().try_for_each(|log| self.save_log(log))
@@ -417,86 +428,6 @@ impl<F: Folds> Logic<F> {
         Ok(self.cache.runs.entry(lane).or_default())
     }
 }
-
-/// The operations of the trait, each handed to `submit`.
-macro_rules! store_operations {
-    ($folds:ident) => {
-        fn meta(&self) -> Pending<StoreMeta> {
-            self.submit(Sync::Now, |logic: &mut Logic<$folds>| logic.meta())
-        }
-
-        fn roster_append_if_head(&self, mesh: MeshId, entry: Bytes, now: Millis) -> Pending<RosterAppended> {
-            self.submit(Sync::Now, move |logic: &mut Logic<$folds>| logic.roster_append(&mesh, &entry, true, now))
-        }
-
-        fn roster_restore_if_head(&self, mesh: MeshId, entry: Bytes, now: Millis) -> Pending<RosterAppended> {
-            self.submit(Sync::Now, move |logic: &mut Logic<$folds>| logic.roster_append(&mesh, &entry, false, now))
-        }
-
-        fn roster_range(&self, mesh: MeshId, from: u64, page: Page) -> Pending<RosterRange> {
-            self.submit(Sync::Now, move |logic: &mut Logic<$folds>| logic.roster_range(&mesh, from, page))
-        }
-
-        fn record_put(&self, put: RecordPut, now: Millis) -> Pending<()> {
-            self.submit(Sync::Now, move |logic: &mut Logic<$folds>| logic.record_put(&put, now))
-        }
-
-        fn record_get(&self, mesh: MeshId, devices: Vec<DeviceId>) -> Pending<Vec<Bytes>> {
-            self.submit(Sync::Now, move |logic: &mut Logic<$folds>| logic.record_get(&mesh, &devices))
-        }
-
-        fn device_facts(&self, mesh: MeshId, device: DeviceId) -> Pending<DeviceFacts> {
-            self.submit(Sync::Now, move |logic: &mut Logic<$folds>| logic.device_facts(&mesh, &device))
-        }
-
-        fn enqueue(&self, batch: Vec<Enqueue>, now: Millis) -> Pending<Enqueued> {
-            self.submit(Sync::Now, move |logic: &mut Logic<$folds>| logic.enqueue(batch, now))
-        }
-
-        fn mailbox(
-            &self,
-            mesh: MeshId,
-            device: DeviceId,
-            after: u64,
-            page: Page,
-            now: Millis,
-        ) -> Pending<Vec<Delivery>> {
-            self.submit(Sync::Now, move |logic: &mut Logic<$folds>| logic.mailbox(&mesh, &device, after, page, now))
-        }
-
-        fn ack(&self, batch: Vec<Receipt>, now: Millis) -> Pending<Acked> {
-            // The next attempt of a refused message is judged by its refusal: that one must not be lost.
-            let refuses = batch.iter().flat_map(|receipt| &receipt.items).any(|item| item.refused);
-            let sync = if refuses { Sync::Now } else { Sync::Later };
-            self.submit(sync, move |logic: &mut Logic<$folds>| logic.ack(batch, now))
-        }
-
-        fn notices(&self, mesh: MeshId, device: DeviceId, after: u64, page: Page) -> Pending<Vec<(u64, Notice)>> {
-            self.submit(Sync::Now, move |logic: &mut Logic<$folds>| logic.notices(&mesh, &device, after, page))
-        }
-
-        fn notices_done(&self, mesh: MeshId, device: DeviceId, through: u64) -> Pending<()> {
-            self.submit(Sync::Later, move |logic: &mut Logic<$folds>| logic.notices_done(&mesh, &device, through))
-        }
-
-        fn elapse(&self, now: Millis) -> Pending<Elapsed> {
-            self.submit(Sync::Now, move |logic: &mut Logic<$folds>| logic.elapse(now))
-        }
-
-        fn log_append(&self, append: LogAppend, now: Millis) -> Pending<LogAppended> {
-            self.submit(Sync::Now, move |logic: &mut Logic<$folds>| logic.log_append(&append, now))
-        }
-
-        fn log_range(&self, mesh: MeshId, log: LogId, from: u64, page: Page) -> Pending<LogRange> {
-            self.submit(Sync::Now, move |logic: &mut Logic<$folds>| logic.log_range(&mesh, &log, from, page))
-        }
-
-        fn log_list(&self, mesh: MeshId) -> Pending<Vec<LogInfo>> {
-            self.submit(Sync::Now, move |logic: &mut Logic<$folds>| logic.log_list(&mesh))
-        }
-    };
-}
-pub(super) use store_operations;
 
 /// Fills a page: says when the next item of `size` bytes no longer fits.
 struct Fill {

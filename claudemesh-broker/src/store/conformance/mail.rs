@@ -217,3 +217,18 @@ pub(super) async fn every_commit_is_counted(world: World) {
     world.send(&world.envelope(STRANGER, 1)).await;
     assert_eq!(world.store.meta().await.unwrap(), after);
 }
+
+pub(super) async fn one_batch_may_name_an_id_again(world: World) {
+    let one = world.envelope(B, 1);
+    let mut other = world.envelope(C, 1);
+    other.id = one.id;
+    let batch = vec![world.envelope(C, 2), one.clone(), one, other, world.envelope(B, 2)];
+    let enqueued = world.store.enqueue(batch, NOW).await.unwrap();
+    let conflict = refused(Refusal::IdConflict);
+    assert_eq!(enqueued.outcomes, [&ACCEPTED[..], &ACCEPTED, &DUPLICATE, &conflict, &ACCEPTED]);
+    assert_eq!(
+        enqueued.mail.iter().map(|new| (new.envelope, new.offset)).collect::<Vec<_>>(),
+        [(0, 1), (1, 1), (4, 2)]
+    );
+    assert_eq!(world.mail(B).await.iter().map(|mail| mail.offset).collect::<Vec<_>>(), [1, 2]);
+}
