@@ -2,9 +2,12 @@
 //! next. No clock, no locks, no store.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use claudemesh_core::codec::{self, Bytes, Malformed};
-use claudemesh_core::envelope::{Delivery, EnvelopeError, MAX_RECIPIENTS, MemberOf, Proof, StoredEnvelope, Submission};
+use claudemesh_core::envelope::{
+    Delivery, EnvelopeError, MAX_RECIPIENTS, MemberOf, Proof, StoredEnvelope, StoredRecord, Submission,
+};
 use claudemesh_core::receipt::{ReceiptError, ReceiptState, VerifiedReceipt};
 use claudemesh_core::roster::{Entry, Payload};
 use claudemesh_core::wire::{self, Body, ErrorCode};
@@ -107,17 +110,27 @@ pub(crate) enum Submitted {
 }
 
 /// Reads a submission of `device` in `mesh`. Its signature is for the receivers to check: they trust no broker, and a
-/// sender who signs badly harms only itself.
-pub(crate) fn read_submission(bytes: &[u8], mesh: &MeshId, device: &DeviceId) -> Submitted {
+/// sender who signs badly harms only itself. Every copy of one that is fine is shown to `each`.
+pub(crate) fn read_submission(
+    bytes: &[u8],
+    mesh: &MeshId,
+    device: &DeviceId,
+    each: impl FnMut(&StoredEnvelope, &StoredRecord),
+) -> Submitted {
     let Ok(submission) = Submission::decode(bytes) else { return Submitted::Refused(1, ErrorCode::Malformed) };
     let recipients = submission.records.len();
-    match to_enqueue(submission, mesh, device) {
+    match to_enqueue(submission, mesh, device, each) {
         Ok(enqueue) => Submitted::Fine(Box::new(enqueue)),
         Err(code) => Submitted::Refused(recipients.clamp(1, MAX_RECIPIENTS), code),
     }
 }
 
-fn to_enqueue(submission: Submission, mesh: &MeshId, device: &DeviceId) -> Result<store::Enqueue, ErrorCode> {
+fn to_enqueue(
+    submission: Submission,
+    mesh: &MeshId,
+    device: &DeviceId,
+    mut each: impl FnMut(&StoredEnvelope, &StoredRecord),
+) -> Result<store::Enqueue, ErrorCode> {
     let parsed = submission.parse().map_err(|error| match error {
         EnvelopeError::Size => ErrorCode::TooLarge,
         _ => ErrorCode::Malformed,
@@ -130,6 +143,7 @@ fn to_enqueue(submission: Submission, mesh: &MeshId, device: &DeviceId) -> Resul
     let (envelope, records) = parsed.into_parts();
     let first = records.first().ok_or(ErrorCode::Malformed)?;
     let proof = Proof::from_stored(&envelope, first).map_err(|Malformed| ErrorCode::Malformed)?;
+    records.iter().for_each(|record| each(&envelope, record));
     Ok(store::Enqueue {
         mesh: header.mesh,
         sender: header.sender,
@@ -249,19 +263,33 @@ impl Window {
         Some((self.cursor, (self.size - self.out.len()).min(MAX_BATCH)))
     }
 
-    /// Takes the offsets of a read that began after `after`; a `full` read may have left some. `false` when the window was
-    /// rewound meanwhile and the rows are to be read again.
-    pub(crate) fn push(&mut self, after: u64, offsets: impl Iterator<Item = u64>, full: bool, now: Millis) -> bool {
-        if after != self.cursor {
+    /// Takes the offsets of a read that began after `after`; a `full` read may have left some. Says which of them go out:
+    /// the first may have been pushed meanwhile, the last find no place any more. None does when the window was rewound and
+    /// they are to be read again.
+    pub(crate) fn push(&mut self, after: u64, offsets: &[u64], full: bool, now: Millis) -> Range<usize> {
+        if self.cursor < after {
             self.more = true;
-            return false;
+            return 0..0;
         }
-        for offset in offsets {
+        let from = offsets.partition_point(|offset| *offset <= self.cursor);
+        let to = offsets.len().min(from + self.size.saturating_sub(self.out.len()));
+        self.out.extend(offsets[from..to].iter().map(|offset| (*offset, now)));
+        self.cursor = offsets[from..to].last().map_or(self.cursor, |offset| *offset);
+        self.more |= full || to < offsets.len();
+        from..to
+    }
+
+    /// Takes a row that was just stored, if it is the very next and there is a place for it. If not, the mailbox is read,
+    /// unless a read has brought it already.
+    pub(crate) fn push_next(&mut self, offset: u64, room: bool, now: Millis) -> bool {
+        let next = offset == self.cursor + 1 && room && self.out.len() < self.size;
+        if next {
             self.out.insert(offset, now);
             self.cursor = offset;
+        } else if offset > self.cursor {
+            self.more = true;
         }
-        self.more |= full;
-        true
+        next
     }
 
     /// These rows got their receipt.

@@ -1,7 +1,7 @@
 //! The broker's durable state behind one trait.
 //!
 //! A [`Store`] has whole operations, never rows or transactions: each validates and writes in one transaction and answers
-//! after the bytes are on disk. It knows ids, hashes and sealed bytes; the rules of rosters and logs come in as [`Folds`].
+//! after the bytes are on disk; only acknowledgements reach it with what comes next. It knows ids, hashes and sealed bytes; the rules of rosters and logs come in as [`Folds`].
 //! Who must be woken by a commit stands in its answer. Both stores run the same logic: [`SqliteStore`] on a thread of
 //! its own with group commit over a file, [`MemoryStore`] in the caller's over a database in memory.
 
@@ -31,8 +31,8 @@ pub use memory::MemoryStore;
 pub use sqlite::SqliteStore;
 pub use types::{
     Acked, Delivery, DeviceFacts, Elapsed, Enqueue, Enqueued, Limits, LogAppend, LogAppended, LogInfo, LogItem,
-    LogRange, Notice, Outcome, Page, Receipt, ReceiptItem, Recipient, RecordPut, RosterAppended, RosterRange,
-    StoreMeta,
+    LogRange, NewMail, NewNotice, Notice, Outcome, Page, Receipt, ReceiptItem, Recipient, RecordPut, RosterAppended,
+    RosterRange, StoreMeta,
 };
 
 /// An answer on its way. An operation that was begun completes even when its answer is dropped.
@@ -70,12 +70,15 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     /// Removes what the receipts name from their signers' own mailboxes and leaves each sender its part as a notice.
     /// Items that match nothing are ignored.
+    ///
+    /// Unless an item is refused, the answer does not wait for the disk: what a power failure takes back is delivered again,
+    /// and receipted again. It may overtake other operations.
     fn ack(&self, batch: Vec<Receipt>, now: Millis) -> Pending<Acked>;
 
     /// Notices of a device with offsets above `after`, in order.
     fn notices(&self, mesh: MeshId, device: DeviceId, after: u64, page: Page) -> Pending<Vec<(u64, Notice)>>;
 
-    /// Forgets notices up to and including `through`.
+    /// Forgets notices up to and including `through`. Does not wait for the disk, as [`Store::ack`].
     fn notices_done(&self, mesh: MeshId, device: DeviceId, through: u64) -> Pending<()>;
 
     /// Lets time pass: scheduled mail that is due joins the mailboxes, expired mail leaves them with a notice to its

@@ -1,14 +1,21 @@
 //! Mail on its way in, receipts and notices on their way back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use claudemesh_core::codec::List;
+use claudemesh_core::codec::{Bytes, List};
+use claudemesh_core::envelope::{Delivery, StoredEnvelope, StoredRecord};
 use claudemesh_core::receipt::Receipt;
 use claudemesh_core::wire::{self, ErrorCode, Outcome};
+use claudemesh_core::{DeviceId, Millis};
 
+use super::state::{State, Stored};
 use super::{Answer, Call, Inner};
 use crate::routing::{self, Refused, Submitted};
-use crate::store::{Enqueue, Enqueued};
+use crate::store::{Enqueue, Enqueued, NewMail};
+
+/// Bytes of deliveries one request keeps at hand while it is stored; they fit one frame.
+const AT_HAND: usize = 192 * 1024;
 
 /// Where the outcomes of one submission come from.
 enum Place {
@@ -18,21 +25,61 @@ enum Place {
     Stored(Vec<usize>),
 }
 
+/// Deliveries for devices that are connected, by envelope of the batch: pushed as soon as they are stored, without being
+/// read back.
+#[derive(Debug, Default)]
+struct AtHand {
+    deliveries: BTreeMap<(usize, DeviceId), Bytes>,
+    bytes: usize,
+}
+
+impl AtHand {
+    fn keep(&mut self, at: usize, envelope: &StoredEnvelope, record: &StoredRecord) {
+        let parts = [&envelope.header, &envelope.body, &envelope.flush, &record.bytes];
+        let size = parts.iter().map(|part| part.len()).sum::<usize>() + 512;
+        if self.bytes + size > AT_HAND {
+            return;
+        }
+        self.bytes += size;
+        // Of two copies for one device the store takes the first at most.
+        let entry = self.deliveries.entry((at, record.record.recipient));
+        entry.or_insert_with(|| Delivery::assemble(envelope, &record.bytes, &record.member_of).into());
+    }
+
+    /// Pushes what was stored.
+    fn push(mut self, state: &mut State, mail: &[NewMail], now: Millis) {
+        let mut mailboxes: BTreeMap<_, Vec<Stored>> = BTreeMap::new();
+        for NewMail { mesh, device, envelope, offset } in mail {
+            let delivery = self.deliveries.remove(&(*envelope, *device));
+            mailboxes.entry((mesh, device)).or_default().push((*offset, delivery));
+        }
+        for ((mesh, device), rows) in mailboxes {
+            state.push_mail(mesh, device, rows, now);
+        }
+    }
+}
+
 impl Inner {
     /// `pace` is the connection's rate: how long to wait, or whether lanes of it are held.
     pub(super) fn enqueue(self: &Arc<Self>, call: &Call, body: wire::Enqueue, pace: Result<bool, u64>) -> Answer {
-        let read = body.submissions.iter().map(|bytes| routing::read_submission(bytes, &call.mesh, &call.device));
         let held = match pace {
             Ok(held) => held,
             Err(wait) => {
-                self.hold(call, read);
+                self.hold(call, &body);
                 let refused = Refused::new(ErrorCode::RateLimited, "too many messages");
                 return self.answer_now(call, Err(Refused { retry_after_ms: Some(wait), ..refused }));
             }
         };
         let mut places = Vec::with_capacity(body.submissions.len());
         let mut batch = Vec::with_capacity(body.submissions.len());
-        for submitted in read {
+        let mut at_hand = AtHand::default();
+        for bytes in body.submissions.iter() {
+            let at = batch.len();
+            let submitted = routing::read_submission(bytes, &call.mesh, &call.device, |envelope, record| {
+                if self.state().is_connected(&call.mesh, &record.record.recipient) {
+                    at_hand.keep(at, envelope, record);
+                }
+            });
             match submitted {
                 Submitted::Refused(recipients, code) => {
                     places.push(Place::Known(vec![Outcome::Refused(code); recipients]));
@@ -60,7 +107,7 @@ impl Inner {
                 Ok(Enqueued { outcomes, mail, due, commit }) => {
                     let mut state = inner.state();
                     state.committed(commit);
-                    state.mail_arrived(&mail);
+                    at_hand.push(&mut state, &mail, call.now);
                     if let Some(due) = due {
                         state.due = state.due.min(due);
                     }
@@ -74,8 +121,9 @@ impl Inner {
     }
 
     /// Holds the lanes of messages that are refused for their rate.
-    fn hold(&self, call: &Call, read: impl Iterator<Item = Submitted>) {
-        let read: Vec<_> = read.collect();
+    fn hold(&self, call: &Call, body: &wire::Enqueue) {
+        let read = |bytes: &Bytes| routing::read_submission(bytes, &call.mesh, &call.device, |_, _| ());
+        let read: Vec<_> = body.submissions.iter().map(read).collect();
         let mut state = self.state();
         let Some(session) = state.session(call.id) else { return };
         for submitted in read {
@@ -114,8 +162,7 @@ impl Inner {
         self.answer(call, async move {
             let acked = acked.await?;
             let mut state = inner.state();
-            state.committed(acked.commit);
-            state.notices_arrived(&acked.notices);
+            acked.notices.into_iter().for_each(|notice| state.push_notice(notice, call.now));
             if let (Some(session), Some(removed)) = (state.session(call.id), acked.removed.first()) {
                 session.feeds.mail.acknowledge(removed);
                 if session.feeds.mail.wants()

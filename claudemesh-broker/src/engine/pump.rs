@@ -158,9 +158,14 @@ impl Inner {
         let Some(session) = state.session(id) else { return Ok(()) };
         let notices = read.inspect_err(|_| session.feeds.notices.more = true)?;
         let Some(last) = notices.last() else { return Ok(()) };
-        session.feeds.notices.at = last.0;
         session.feeds.notices.more = true;
-        if let Ok(items) = List::from_vec(notices.into_iter().map(routing::notice).collect()) {
+        // Some may have been pushed while they were read.
+        let pushed = session.feeds.notices.at;
+        session.feeds.notices.at = pushed.max(last.0);
+        let notices = notices.into_iter().filter(|(offset, _)| *offset > pushed);
+        if let Ok(items) = List::from_vec(notices.map(routing::notice).collect())
+            && !items.is_empty()
+        {
             state.send(id, Frame::push(wire::Notices { items }), now);
         }
         Ok(())
@@ -188,16 +193,17 @@ impl Inner {
         let bytes: usize = rows.iter().map(|row| row.envelope.len() + row.record.len() + row.member_of.len()).sum();
         let full = rows.len() >= items || bytes + MAX_ITEM > PAGE_BYTES;
         let deliveries = rows.iter().map(routing::deliver).collect::<Result<Vec<_>, _>>();
-        let deliveries = deliveries.map_err(|_| StoreError::Corrupt("a stored envelope".into()))?;
-        let frame = List::from_vec(deliveries).ok().filter(|items| !items.is_empty());
-        let frame = frame.map(|items| Frame::push(wire::Deliver { items }));
+        let mut deliveries = deliveries.map_err(|_| StoreError::Corrupt("a stored envelope".into()))?;
         let mut state = self.state();
         let Some(session) = state.session(id) else { return Ok(()) };
-        let offsets = rows.iter().map(|row| row.offset);
-        if session.feeds.mail.push(after, offsets, full, now)
-            && let Some(frame) = frame
+        let offsets: Vec<u64> = rows.iter().map(|row| row.offset).collect();
+        let out = session.feeds.mail.push(after, &offsets, full, now);
+        deliveries.truncate(out.end);
+        deliveries.drain(..out.start);
+        if let Ok(items) = List::from_vec(deliveries)
+            && !items.is_empty()
         {
-            state.send(id, frame, now);
+            state.send(id, Frame::push(wire::Deliver { items }), now);
         }
         Ok(())
     }

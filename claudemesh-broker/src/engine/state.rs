@@ -2,22 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use claudemesh_core::codec::Bytes;
+use claudemesh_core::codec::{Bytes, List};
 use claudemesh_core::presence::Presence;
 use claudemesh_core::roster::{Applied, Payload};
-use claudemesh_core::wire::{self, Body, Challenge, Closing, Frame};
+use claudemesh_core::wire::{self, Body, Challenge, Closing, Delivered, Frame};
 use claudemesh_core::{DeviceId, LogId, MeshId, Millis, Roster};
 
 use super::Reply;
-use super::session::Session;
+use super::session::{Feeds, Session};
 use crate::config::{AllowCreate, EngineConfig};
 use crate::connection::{ConnectionId, Outbox};
 use crate::presence::PresenceTable;
-use crate::routing::Mode;
-use crate::store::StoreMeta;
+use crate::routing::{self, Mode};
+use crate::store::{NewNotice, StoreMeta};
 
 /// How long a roster is kept after its mesh was last used, at least.
 const UNUSED_MS: u64 = 60_000;
+
+/// Offset of a stored message, and its delivery if that is at hand.
+pub(super) type Stored = (u64, Option<Bytes>);
 
 /// How far a connection has come.
 #[derive(Debug)]
@@ -235,30 +238,72 @@ impl State {
         Some(&connection.outbox)
     }
 
-    fn feeds_of(&mut self, mesh: &MeshId, device: &DeviceId) -> Option<(&mut super::session::Feeds, Outbox)> {
+    /// Whether a device is connected.
+    pub(super) fn is_connected(&self, mesh: &MeshId, device: &DeviceId) -> bool {
+        self.meshes.get(mesh).is_some_and(|mesh| mesh.devices.contains_key(device))
+    }
+
+    fn feeds_of(&mut self, mesh: &MeshId, device: &DeviceId) -> Option<(ConnectionId, &mut Feeds, &Outbox)> {
         let id = *self.meshes.get(mesh)?.devices.get(device)?;
         let connection = self.connections.get_mut(&id)?;
         match &mut connection.phase {
-            Phase::Open(session) => Some((&mut session.feeds, connection.outbox.clone())),
+            Phase::Open(session) => Some((id, &mut session.feeds, &connection.outbox)),
             _ => None,
         }
     }
 
+    /// Mailboxes have grown: they are read.
     pub(super) fn mail_arrived(&mut self, devices: &[(MeshId, DeviceId)]) {
         for (mesh, device) in devices {
-            if let Some((feeds, outbox)) = self.feeds_of(mesh, device) {
+            if let Some((_, feeds, outbox)) = self.feeds_of(mesh, device) {
                 feeds.mail.grown();
                 outbox.wake();
             }
         }
     }
 
+    /// Notices have come: they are read.
     pub(super) fn notices_arrived(&mut self, devices: &[(MeshId, DeviceId)]) {
         for (mesh, device) in devices {
-            if let Some((feeds, outbox)) = self.feeds_of(mesh, device) {
+            if let Some((_, feeds, outbox)) = self.feeds_of(mesh, device) {
                 feeds.notices.more = true;
                 outbox.wake();
             }
+        }
+    }
+
+    /// Pushes mail of a device that was just stored, with what is there to push of it. What does not follow on what was
+    /// pushed before, or finds no room, is left to the pump.
+    pub(super) fn push_mail(&mut self, mesh: &MeshId, device: &DeviceId, rows: Vec<Stored>, now: Millis) {
+        let Some((id, feeds, outbox)) = self.feeds_of(mesh, device) else { return };
+        let room = outbox.has_room();
+        let mut items = Vec::with_capacity(rows.len());
+        for (offset, delivery) in rows {
+            if feeds.mail.push_next(offset, room && delivery.is_some(), now) {
+                items.extend(delivery.map(|delivery| Delivered { offset, delivery }));
+            }
+        }
+        if feeds.mail.wants() {
+            outbox.wake();
+        }
+        if let Ok(items) = List::from_vec(items)
+            && !items.is_empty()
+        {
+            self.send(id, Frame::push(wire::Deliver { items }), now);
+        }
+    }
+
+    /// Pushes a notice that was just stored, as [`State::push_mail`] does.
+    pub(super) fn push_notice(&mut self, new: NewNotice, now: Millis) {
+        let NewNotice { mesh, device, offset, notice } = new;
+        let Some((id, feeds, outbox)) = self.feeds_of(&mesh, &device) else { return };
+        if offset == feeds.notices.at + 1 && outbox.has_room() {
+            feeds.notices.at = offset;
+            let items = List::from_vec(vec![routing::notice((offset, notice))]).unwrap_or_default();
+            self.send(id, Frame::push(wire::Notices { items }), now);
+        } else if offset > feeds.notices.at {
+            feeds.notices.more = true;
+            outbox.wake();
         }
     }
 

@@ -5,6 +5,7 @@ mod log;
 mod mail;
 mod malformed;
 mod presence;
+mod push;
 mod roster;
 mod session;
 mod world;

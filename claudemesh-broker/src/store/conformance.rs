@@ -55,6 +55,7 @@ conformance! {
         pages_end_at_their_limits,
         the_last_accepted_envelope_is_remembered,
         a_closed_mesh_takes_no_mail,
+        one_batch_may_name_an_id_again,
         every_commit_is_counted;
     receipt:
         a_receipt_reaches_the_sender_as_a_notice,

@@ -7,6 +7,8 @@
 mod log;
 mod mail;
 mod notice;
+mod num;
+mod operations;
 mod roster;
 mod time;
 
@@ -19,8 +21,20 @@ use claudemesh_core::{DeviceId, LogId, MeshId, MessageId, Millis};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Folds, Limits, Refusal, StoreError, StoreMeta};
+use num::{NumMap, NumSet};
+
+pub(super) use operations::store_operations;
 
 pub(super) type Res<T> = Result<T, StoreError>;
+
+/// When what an operation writes has to be on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sync {
+    /// Before it is answered.
+    Now,
+    /// With the next that is: if it is lost, the clients make it good by themselves. It may overtake others.
+    Later,
+}
 
 /// Number of a mesh, device, log or body in the tables.
 type Num = i64;
@@ -84,24 +98,24 @@ struct Cache<F: Folds> {
     meshes: HashMap<MeshId, (Num, F::Roster)>,
     logs: HashMap<(MeshId, LogId), log::CachedLog<F::Log>>,
     numbers: HashMap<(Num, DeviceId), Num>,
-    names: HashMap<Num, (MeshId, DeviceId)>,
-    devices: HashMap<Num, Device>,
-    runs: HashMap<Lane, Runs>,
-    mailboxes: HashMap<Num, HashMap<Hash, MailEntry>>,
-    prekeys: HashMap<Num, Vec<(u32, u64)>>,
+    names: NumMap<Num, (MeshId, DeviceId)>,
+    devices: NumMap<Num, Device>,
+    runs: NumMap<Lane, Runs>,
+    mailboxes: NumMap<Num, HashMap<Hash, MailEntry>>,
+    prekeys: NumMap<Num, Vec<(u32, u64)>>,
     /// Per sender the highest message id that may be stored; a higher one is new for sure.
-    last_ids: HashMap<Num, MessageId>,
-    held: HashMap<Lane, Held>,
+    last_ids: NumMap<Num, MessageId>,
+    held: NumMap<Lane, Held>,
     changed: Changed,
 }
 
 /// What of the cache the tables do not have yet.
 #[derive(Debug, Default)]
 struct Changed {
-    devices: HashSet<Num>,
-    runs: HashSet<Lane>,
+    devices: NumSet<Num>,
+    runs: NumSet<Lane>,
     logs: HashSet<(MeshId, LogId)>,
-    proofs: HashMap<Num, Bytes>,
+    proofs: NumMap<Num, Bytes>,
 }
 
 impl<F: Folds> Default for Cache<F> {
@@ -110,13 +124,13 @@ impl<F: Folds> Default for Cache<F> {
             meshes: HashMap::new(),
             logs: HashMap::new(),
             numbers: HashMap::new(),
-            names: HashMap::new(),
-            devices: HashMap::new(),
-            runs: HashMap::new(),
-            mailboxes: HashMap::new(),
-            prekeys: HashMap::new(),
-            last_ids: HashMap::new(),
-            held: HashMap::new(),
+            names: NumMap::default(),
+            devices: NumMap::default(),
+            runs: NumMap::default(),
+            mailboxes: NumMap::default(),
+            prekeys: NumMap::default(),
+            last_ids: NumMap::default(),
+            held: NumMap::default(),
             changed: Changed::default(),
         }
     }
@@ -138,6 +152,10 @@ pub(super) struct Logic<F: Folds> {
     store_id: [u8; 16],
     commit: u64,
     wrote: bool,
+    /// Of this transaction.
+    sync: Sync,
+    /// What the database was told last; `None` when it is to be told again.
+    level: Option<Sync>,
     failed: Option<StoreError>,
     cache: Cache<F>,
     sweep: time::Sweep,
@@ -155,6 +173,8 @@ impl<F: Folds> Logic<F> {
             store_id,
             commit,
             wrote: false,
+            sync: Sync::Now,
+            level: None,
             failed: None,
             cache: Cache::default(),
             sweep: time::Sweep::default(),
@@ -162,8 +182,16 @@ impl<F: Folds> Logic<F> {
     }
 
     /// Begins a transaction. When that fails, the operations up to [`Logic::end`] fail with it.
-    pub(super) fn begin(&mut self) {
-        self.failed = self.db.execute_batch("BEGIN IMMEDIATE").err().map(StoreError::from);
+    pub(super) fn begin(&mut self, sync: Sync) {
+        let begin = match sync {
+            _ if self.level == Some(sync) => "BEGIN IMMEDIATE",
+            Sync::Now => "PRAGMA synchronous = FULL; BEGIN IMMEDIATE",
+            Sync::Later => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
+        };
+        let begun = self.db.execute_batch(begin);
+        self.level = begun.is_ok().then_some(sync);
+        self.sync = sync;
+        self.failed = begun.err().map(StoreError::from);
     }
 
     /// Runs one operation, unless an earlier one of the transaction broke the database.
@@ -182,11 +210,11 @@ impl<F: Folds> Logic<F> {
 
     /// Commits, or undoes everything since [`Logic::begin`]; whether anything was written.
     pub(super) fn end(&mut self) -> Res<bool> {
-        let wrote = std::mem::take(&mut self.wrote);
         let result = match self.failed.take() {
             Some(error) => Err(error),
-            None => self.write_down(wrote),
+            None => self.write_down(),
         };
+        let wrote = std::mem::take(&mut self.wrote);
         if result.is_err() {
             // Fails when nothing was begun or SQLite has rolled back already: the end is the same.
             let _ = self.db.execute_batch("ROLLBACK");
@@ -203,17 +231,25 @@ impl<F: Folds> Logic<F> {
         (limit < SMALL_CACHE || self.commit.is_multiple_of(CACHE_CHECK)) && self.cache.size() > limit
     }
 
-    fn write_down(&mut self, wrote: bool) -> Res<()> {
-        if !wrote {
+    fn write_down(&mut self) -> Res<()> {
+        if !self.wrote {
             self.db.execute_batch("COMMIT")?;
             return Ok(());
         }
         self.save_changed()?;
-        let commit = self.commit + 1;
-        self.db.prepare_cached("UPDATE store SET commits = ?1")?.execute([commit as i64])?;
+        let commit = self.counted();
+        if commit != self.commit {
+            self.db.prepare_cached("UPDATE store SET commits = ?1")?.execute([commit as i64])?;
+        }
         self.db.execute_batch("COMMIT")?;
         self.commit = commit;
         Ok(())
+    }
+
+    /// The commit counter as it is after this transaction. What may be lost is not counted: a client that saw a higher
+    /// counter takes the broker for rolled back.
+    fn counted(&self) -> u64 {
+        self.commit + u64::from(self.wrote && self.sync == Sync::Now)
     }
 
     /// Writes what only the cache knows to the tables.
@@ -238,12 +274,18 @@ impl<F: Folds> Logic<F> {
         for lane in changed.runs {
             let Some(runs) = self.cache.runs.get(&lane) else { continue };
             self.db
-                .prepare_cached("INSERT OR REPLACE INTO runs (sender, recipient, lane, runs) VALUES (?1, ?2, ?3, ?4)")?
+                .prepare_cached(
+                    "INSERT INTO runs (sender, recipient, lane, runs) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT DO UPDATE SET runs = excluded.runs",
+                )?
                 .execute(params![lane.0, lane.1, lane.2, codec::encode(runs)])?;
         }
         for (device, proof) in changed.proofs {
             self.db
-                .prepare_cached("INSERT OR REPLACE INTO proofs (device, proof) VALUES (?1, ?2)")?
+                .prepare_cached(
+                    "INSERT INTO proofs (device, proof) VALUES (?1, ?2)
+                     ON CONFLICT DO UPDATE SET proof = excluded.proof",
+                )?
                 .execute(params![device, &proof.0])?;
         }
         changed.logs.into_iter().try_for_each(|log| self.save_log(log))
@@ -252,12 +294,12 @@ impl<F: Folds> Logic<F> {
     /// The number this transaction will have; it will be counted.
     fn next_commit(&mut self) -> u64 {
         self.wrote = true;
-        self.commit + 1
+        self.counted()
     }
 
     pub(super) fn meta(&mut self) -> Res<StoreMeta> {
         let meshes: i64 = self.db.query_row("SELECT COUNT(*) FROM meshes", [], |row| row.get(0))?;
-        let commit = self.commit + u64::from(self.wrote);
+        let commit = self.counted();
         let schema = u32::try_from(super::schema::VERSION).unwrap_or_default();
         Ok(StoreMeta { store_id: self.store_id, commit, schema, meshes: meshes.unsigned_abs() })
     }
@@ -386,83 +428,6 @@ impl<F: Folds> Logic<F> {
         Ok(self.cache.runs.entry(lane).or_default())
     }
 }
-
-/// The operations of the trait, each handed to `submit`.
-macro_rules! store_operations {
-    ($folds:ident) => {
-        fn meta(&self) -> Pending<StoreMeta> {
-            self.submit(|logic: &mut Logic<$folds>| logic.meta())
-        }
-
-        fn roster_append_if_head(&self, mesh: MeshId, entry: Bytes, now: Millis) -> Pending<RosterAppended> {
-            self.submit(move |logic: &mut Logic<$folds>| logic.roster_append(&mesh, &entry, true, now))
-        }
-
-        fn roster_restore_if_head(&self, mesh: MeshId, entry: Bytes, now: Millis) -> Pending<RosterAppended> {
-            self.submit(move |logic: &mut Logic<$folds>| logic.roster_append(&mesh, &entry, false, now))
-        }
-
-        fn roster_range(&self, mesh: MeshId, from: u64, page: Page) -> Pending<RosterRange> {
-            self.submit(move |logic: &mut Logic<$folds>| logic.roster_range(&mesh, from, page))
-        }
-
-        fn record_put(&self, put: RecordPut, now: Millis) -> Pending<()> {
-            self.submit(move |logic: &mut Logic<$folds>| logic.record_put(&put, now))
-        }
-
-        fn record_get(&self, mesh: MeshId, devices: Vec<DeviceId>) -> Pending<Vec<Bytes>> {
-            self.submit(move |logic: &mut Logic<$folds>| logic.record_get(&mesh, &devices))
-        }
-
-        fn device_facts(&self, mesh: MeshId, device: DeviceId) -> Pending<DeviceFacts> {
-            self.submit(move |logic: &mut Logic<$folds>| logic.device_facts(&mesh, &device))
-        }
-
-        fn enqueue(&self, batch: Vec<Enqueue>, now: Millis) -> Pending<Enqueued> {
-            self.submit(move |logic: &mut Logic<$folds>| logic.enqueue(batch, now))
-        }
-
-        fn mailbox(
-            &self,
-            mesh: MeshId,
-            device: DeviceId,
-            after: u64,
-            page: Page,
-            now: Millis,
-        ) -> Pending<Vec<Delivery>> {
-            self.submit(move |logic: &mut Logic<$folds>| logic.mailbox(&mesh, &device, after, page, now))
-        }
-
-        fn ack(&self, batch: Vec<Receipt>, now: Millis) -> Pending<Acked> {
-            self.submit(move |logic: &mut Logic<$folds>| logic.ack(batch, now))
-        }
-
-        fn notices(&self, mesh: MeshId, device: DeviceId, after: u64, page: Page) -> Pending<Vec<(u64, Notice)>> {
-            self.submit(move |logic: &mut Logic<$folds>| logic.notices(&mesh, &device, after, page))
-        }
-
-        fn notices_done(&self, mesh: MeshId, device: DeviceId, through: u64) -> Pending<()> {
-            self.submit(move |logic: &mut Logic<$folds>| logic.notices_done(&mesh, &device, through))
-        }
-
-        fn elapse(&self, now: Millis) -> Pending<Elapsed> {
-            self.submit(move |logic: &mut Logic<$folds>| logic.elapse(now))
-        }
-
-        fn log_append(&self, append: LogAppend, now: Millis) -> Pending<LogAppended> {
-            self.submit(move |logic: &mut Logic<$folds>| logic.log_append(&append, now))
-        }
-
-        fn log_range(&self, mesh: MeshId, log: LogId, from: u64, page: Page) -> Pending<LogRange> {
-            self.submit(move |logic: &mut Logic<$folds>| logic.log_range(&mesh, &log, from, page))
-        }
-
-        fn log_list(&self, mesh: MeshId) -> Pending<Vec<LogInfo>> {
-            self.submit(move |logic: &mut Logic<$folds>| logic.log_list(&mesh))
-        }
-    };
-}
-pub(super) use store_operations;
 
 /// Fills a page: says when the next item of `size` bytes no longer fits.
 struct Fill {

@@ -6,7 +6,7 @@ use claudemesh_core::codec::Bytes;
 use claudemesh_core::{DeviceId, LogId, MeshId, Millis};
 use rand_core::CryptoRng;
 
-use super::logic::{Logic, Res};
+use super::logic::{Logic, Res, Sync};
 use super::{
     Acked, Delivery, DeviceFacts, Elapsed, Enqueue, Enqueued, Folds, Limits, LogAppend, LogAppended, LogInfo, LogRange,
     Notice, Page, Pending, Receipt, RecordPut, RosterAppended, RosterRange, Store, StoreMeta, schema,
@@ -32,9 +32,13 @@ impl<F: Folds> MemoryStore<F> {
         Self(Mutex::new(logic.expect("an empty database in memory opens")))
     }
 
-    fn submit<T: Send + 'static>(&self, op: impl FnOnce(&mut Logic<F>) -> Res<T> + Send + 'static) -> Pending<T> {
+    fn submit<T: Send + 'static>(
+        &self,
+        sync: Sync,
+        op: impl FnOnce(&mut Logic<F>) -> Res<T> + Send + 'static,
+    ) -> Pending<T> {
         let mut logic = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        logic.begin();
+        logic.begin(sync);
         let result = logic.attempt(op);
         let answer = logic.end().and(result);
         Box::pin(std::future::ready(answer))

@@ -1,5 +1,6 @@
 //! The store in a file: one writer thread, many operations per commit.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::path::Path;
 use std::thread;
@@ -8,10 +9,10 @@ use std::time::{Duration, Instant};
 use claudemesh_core::codec::Bytes;
 use claudemesh_core::{DeviceId, LogId, MeshId, Millis};
 use rand_core::CryptoRng;
-use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::logic::{Logic, Res};
+use super::logic::{Logic, Res, Sync};
 use super::trouble::Trouble;
 use super::{
     Acked, Delivery, DeviceFacts, Elapsed, Enqueue, Enqueued, Folds, Limits, LogAppend, LogAppended, LogInfo, LogRange,
@@ -30,7 +31,7 @@ type Finish = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 type Op<F> = Box<dyn FnOnce(&mut Logic<F>) -> Finish + Send>;
 
 enum Job<F: Folds> {
-    Do(Op<F>),
+    Do(Op<F>, Sync),
     /// Ends the thread; answered once the files are free.
     Close(oneshot::Sender<Result<(), StoreError>>),
 }
@@ -57,32 +58,34 @@ impl<F: Folds> SqliteStore<F> {
     }
 
     fn start(mut logic: Logic<F>, lock: File) -> Result<Self, StoreError> {
-        let (jobs, mut queue) = mpsc::channel::<Job<F>>(QUEUE);
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let mut intake = Intake { queue, now: VecDeque::new(), later: VecDeque::new(), closing: None };
         thread::Builder::new().name("broker-store".into()).spawn(move || {
             let mut gather = MAX_GATHERED;
             let mut trouble = Trouble::default();
-            let mut closing = None;
-            while closing.is_none() {
-                match queue.blocking_recv() {
-                    Some(Job::Do(first)) => {
-                        let fate = run(&mut logic, first, &mut queue, gather, &mut closing);
-                        trouble.note(&fate, Instant::now());
-                        // After a failure each one goes alone for a while: what frees room must not fail with what needs it.
-                        gather = if fate.is_err() { 1 } else { (gather * 2).min(MAX_GATHERED) };
-                    }
-                    Some(Job::Close(reply)) => closing = Some(reply),
-                    None => break,
+            while intake.wait() {
+                // What needs no sync is not held up by one. It frees room, too.
+                for sync in [Sync::Later, Sync::Now] {
+                    let Some(first) = intake.next(sync) else { continue };
+                    let fate = run(&mut logic, first, &mut intake, gather, sync);
+                    trouble.note(&fate, Instant::now());
+                    // After a failure each one goes alone for a while: what frees room must not fail with what needs it.
+                    gather = if fate.is_err() { 1 } else { (gather * 2).min(MAX_GATHERED) };
                 }
             }
             drop((logic, lock));
-            if let Some(reply) = closing {
+            if let Some(reply) = intake.closing {
                 let _ = reply.send(Ok(()));
             }
         })?;
         Ok(Self { jobs })
     }
 
-    fn submit<T: Send + 'static>(&self, op: impl FnOnce(&mut Logic<F>) -> Res<T> + Send + 'static) -> Pending<T> {
+    fn submit<T: Send + 'static>(
+        &self,
+        sync: Sync,
+        op: impl FnOnce(&mut Logic<F>) -> Res<T> + Send + 'static,
+    ) -> Pending<T> {
         let (reply, answer) = oneshot::channel();
         let op: Op<F> = Box::new(move |logic| {
             let result = logic.attempt(op);
@@ -90,7 +93,7 @@ impl<F: Folds> SqliteStore<F> {
                 let _ = reply.send(fate.and(result));
             })
         });
-        self.send(Job::Do(op), answer)
+        self.send(Job::Do(op, sync), answer)
     }
 
     fn send<T: Send + 'static>(&self, job: Job<F>, answer: oneshot::Receiver<Result<T, StoreError>>) -> Pending<T> {
@@ -108,26 +111,76 @@ impl<F: Folds> SqliteStore<F> {
     }
 }
 
-/// Runs one transaction over whatever waits, up to a wish to close, and says how it ended: whether anything was written.
+/// What waits, in the order it came, up to a wish to close.
+struct Intake<F: Folds> {
+    queue: mpsc::Receiver<Job<F>>,
+    now: VecDeque<Op<F>>,
+    later: VecDeque<Op<F>>,
+    closing: Option<oneshot::Sender<Result<(), StoreError>>>,
+}
+
+impl<F: Folds> Intake<F> {
+    /// Waits for something to do; `false` when nothing comes any more.
+    fn wait(&mut self) -> bool {
+        self.fill();
+        while self.is_empty() && self.closing.is_none() {
+            let Some(job) = self.queue.blocking_recv() else { return false };
+            self.take(job);
+            self.fill();
+        }
+        !self.is_empty()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.now.is_empty() && self.later.is_empty()
+    }
+
+    fn fill(&mut self) {
+        while self.closing.is_none() && self.now.len() + self.later.len() < MAX_GATHERED {
+            let Ok(job) = self.queue.try_recv() else { return };
+            self.take(job);
+        }
+    }
+
+    fn take(&mut self, job: Job<F>) {
+        match job {
+            Job::Do(op, Sync::Now) => self.now.push_back(op),
+            Job::Do(op, Sync::Later) => self.later.push_back(op),
+            Job::Close(reply) => self.closing = Some(reply),
+        }
+    }
+
+    /// The next operation of this kind.
+    fn next(&mut self, sync: Sync) -> Option<Op<F>> {
+        fn list<F: Folds>(intake: &mut Intake<F>, sync: Sync) -> &mut VecDeque<Op<F>> {
+            match sync {
+                Sync::Now => &mut intake.now,
+                Sync::Later => &mut intake.later,
+            }
+        }
+        if list(self, sync).is_empty() {
+            self.fill();
+        }
+        list(self, sync).pop_front()
+    }
+}
+
+/// Runs one transaction over what waits of one kind, and says how it ended: whether anything was written.
 fn run<F: Folds>(
     logic: &mut Logic<F>,
     first: Op<F>,
-    queue: &mut mpsc::Receiver<Job<F>>,
+    intake: &mut Intake<F>,
     gather: usize,
-    closing: &mut Option<oneshot::Sender<Result<(), StoreError>>>,
+    sync: Sync,
 ) -> Result<bool, StoreError> {
     let began = Instant::now();
-    logic.begin();
+    logic.begin(sync);
     let mut finish = vec![first(logic)];
-    while finish.len() < gather && began.elapsed() < GATHER_TIME {
-        match queue.try_recv() {
-            Ok(Job::Do(op)) => finish.push(op(logic)),
-            Ok(Job::Close(reply)) => {
-                *closing = Some(reply);
-                break;
-            }
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-        }
+    while finish.len() < gather
+        && began.elapsed() < GATHER_TIME
+        && let Some(op) = intake.next(sync)
+    {
+        finish.push(op(logic));
     }
     let fate = logic.end();
     for finish in finish {

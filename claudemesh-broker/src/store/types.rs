@@ -62,7 +62,7 @@ impl Page {
 pub struct StoreMeta {
     /// Random, made with the store.
     pub store_id: [u8; 16],
-    /// Number of committed transactions.
+    /// Number of transactions that are on disk; what may be lost is not counted.
     pub commit: u64,
     /// Number of its schema.
     pub schema: u32,
@@ -174,12 +174,25 @@ pub enum Outcome {
 pub struct Enqueued {
     /// Per envelope and recipient, in the order given.
     pub outcomes: Vec<Vec<Outcome>>,
-    /// Devices with new mail, each once.
-    pub mail: Vec<(MeshId, DeviceId)>,
+    /// The copies that joined a mailbox, those of one mailbox in the order of their offsets.
+    pub mail: Vec<NewMail>,
     /// The earliest time at which a scheduled message of this batch becomes due.
     pub due: Option<Millis>,
     /// Commit counter of the batch.
     pub commit: u64,
+}
+
+/// A copy of an envelope joined a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewMail {
+    /// The mesh.
+    pub mesh: MeshId,
+    /// The recipient.
+    pub device: DeviceId,
+    /// Which envelope of the batch, from 0.
+    pub envelope: usize,
+    /// Its place in the mailbox.
+    pub offset: u64,
 }
 
 /// One waiting message.
@@ -230,10 +243,21 @@ pub struct ReceiptItem {
 pub struct Acked {
     /// Per receipt the mailbox offsets it removed, ascending.
     pub removed: Vec<Vec<u64>>,
-    /// Devices with new notices, each once.
-    pub notices: Vec<(MeshId, DeviceId)>,
-    /// Commit counter of the batch.
-    pub commit: u64,
+    /// The notices it left, those of one device in the order of their offsets.
+    pub notices: Vec<NewNotice>,
+}
+
+/// A notice was left for a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewNotice {
+    /// The mesh.
+    pub mesh: MeshId,
+    /// Whom it is for.
+    pub device: DeviceId,
+    /// Its place among the device's notices.
+    pub offset: u64,
+    /// The notice.
+    pub notice: Notice,
 }
 
 /// News for a sender.

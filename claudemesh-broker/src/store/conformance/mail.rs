@@ -3,13 +3,14 @@ use claudemesh_core::{MeshId, Millis};
 
 use super::fixture::{A, ACCEPTED, ALL, B, C, D, DAY, DUPLICATE, MESH, NOW, STRANGER, World, refused};
 use crate::store::testing::RosterKind;
-use crate::store::{Enqueue, Outcome, Page, Refusal};
+use crate::store::{Enqueue, NewMail, Outcome, Page, Refusal};
 
 pub(super) async fn accepted_mail_waits_in_order_until_acknowledged(world: World) {
     let envelopes: Vec<Enqueue> = (1..=3).map(|seq| world.envelope(B, seq)).collect();
     let enqueued = world.store.enqueue(envelopes.clone(), NOW).await.unwrap();
     assert_eq!(enqueued.outcomes, vec![ACCEPTED.to_vec(); 3]);
-    assert_eq!(enqueued.mail, [(MESH, B)]);
+    let placed = |at| NewMail { mesh: MESH, device: B, envelope: at, offset: at as u64 + 1 };
+    assert_eq!(enqueued.mail, [placed(0), placed(1), placed(2)]);
     assert_eq!(enqueued.due, None);
     let mail = world.mail(B).await;
     assert_eq!(mail.iter().map(|mail| mail.offset).collect::<Vec<_>>(), [1, 2, 3]);
@@ -63,7 +64,13 @@ pub(super) async fn outcomes_are_per_recipient(world: World) {
     world.put(&D, 1, &[super::fixture::PREKEY]).await.unwrap();
     let expected =
         [Outcome::Duplicate, Outcome::Accepted, Outcome::Refused(Refusal::UnknownRecipient), Outcome::Duplicate];
-    assert_eq!(world.send(&group).await, expected);
+    let alone = world.envelope(B, 2);
+    let enqueued = world.store.enqueue(vec![alone, group.clone()], NOW).await.unwrap();
+    assert_eq!(enqueued.outcomes[1], expected);
+    // Only what is new joined a mailbox.
+    let placed = [(B, 0, 2), (D, 1, 1)];
+    let placed = placed.map(|(device, envelope, offset)| NewMail { mesh: MESH, device, envelope, offset });
+    assert_eq!(enqueued.mail, placed);
     for device in [B, C, D] {
         assert_eq!(world.mail(device).await[0].envelope, group.envelope);
     }
@@ -201,8 +208,27 @@ pub(super) async fn every_commit_is_counted(world: World) {
     let after = world.store.meta().await.unwrap();
     assert_eq!((enqueued.commit, after.commit), (before.commit + 1, before.commit + 1));
     assert_eq!(before.store_id, after.store_id);
-    // Reading and refusing are no commits.
+    // Reading and refusing are no commits, nor is what a power failure may take back: no counter is told that the disk does
+    // not have.
     world.mail(B).await;
+    world.ack(B, &[&world.envelope(B, 1)], false).await;
+    world.store.notices_done(MESH, A, 1).await.unwrap();
+    assert_eq!(world.store.enqueue(vec![world.envelope(B, 1)], NOW).await.unwrap().commit, after.commit);
     world.send(&world.envelope(STRANGER, 1)).await;
     assert_eq!(world.store.meta().await.unwrap(), after);
+}
+
+pub(super) async fn one_batch_may_name_an_id_again(world: World) {
+    let one = world.envelope(B, 1);
+    let mut other = world.envelope(C, 1);
+    other.id = one.id;
+    let batch = vec![world.envelope(C, 2), one.clone(), one, other, world.envelope(B, 2)];
+    let enqueued = world.store.enqueue(batch, NOW).await.unwrap();
+    let conflict = refused(Refusal::IdConflict);
+    assert_eq!(enqueued.outcomes, [&ACCEPTED[..], &ACCEPTED, &DUPLICATE, &conflict, &ACCEPTED]);
+    assert_eq!(
+        enqueued.mail.iter().map(|new| (new.envelope, new.offset)).collect::<Vec<_>>(),
+        [(0, 1), (1, 1), (4, 2)]
+    );
+    assert_eq!(world.mail(B).await.iter().map(|mail| mail.offset).collect::<Vec<_>>(), [1, 2]);
 }

@@ -1,6 +1,6 @@
 //! Envelopes into mailboxes and out of them.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use claudemesh_core::codec::Bytes;
 use claudemesh_core::hash::Hash;
@@ -10,7 +10,9 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{Fill, Held, Lane, Logic, MailEntry, Num, Res, SPAN, int, key, position};
 use crate::store::types::DAY;
-use crate::store::{Delivery, Enqueue, Enqueued, Folds, Outcome, Page, Recipient, Refusal, RosterFold, StoreError};
+use crate::store::{
+    Delivery, Enqueue, Enqueued, Folds, NewMail, Outcome, Page, Recipient, Refusal, RosterFold, StoreError,
+};
 
 /// How long a lane waits for a refused message before what comes after it is taken, milliseconds.
 const HOLD: u64 = 60_000;
@@ -27,30 +29,50 @@ struct Common {
     body: Option<Num>,
 }
 
+/// Rows of a batch that are not in the tables yet.
+#[derive(Default)]
+struct Rows<'a> {
+    mail: Vec<MailRow<'a>>,
+    /// Envelopes whose id is new, with their senders.
+    ids: Vec<(Num, &'a Enqueue)>,
+}
+
+struct MailRow<'a> {
+    key: i64,
+    sender: Num,
+    body: Option<Num>,
+    envelope: &'a Enqueue,
+    to: &'a Recipient,
+}
+
 impl<F: Folds> Logic<F> {
     pub(in crate::store) fn enqueue(&mut self, batch: Vec<Enqueue>, now: Millis) -> Res<Enqueued> {
         let mut outcomes = Vec::with_capacity(batch.len());
-        let mut mail = BTreeSet::new();
+        let mut mail = Vec::with_capacity(batch.len());
         let mut due: Option<Millis> = None;
-        for envelope in &batch {
-            let list = self.enqueue_one(envelope, now, &mut mail)?;
+        let mut rows = Rows::default();
+        for (at, envelope) in batch.iter().enumerate() {
+            let list = self.enqueue_one(at, envelope, now, &mut mail, &mut rows)?;
             if list.contains(&Outcome::Accepted) {
                 due = scheduled(envelope, now).map(|at| due.map_or(at, |due| due.min(at))).or(due);
             }
             outcomes.push(list);
         }
+        self.write_rows(&mut rows, now)?;
         let accepted = outcomes.iter().flatten().any(|outcome| *outcome == Outcome::Accepted);
         let commit = if accepted { self.next_commit() } else { self.commit + u64::from(self.wrote) };
-        Ok(Enqueued { outcomes, mail: mail.into_iter().collect(), due, commit })
+        Ok(Enqueued { outcomes, mail, due, commit })
     }
 
-    fn enqueue_one(
+    fn enqueue_one<'a>(
         &mut self,
-        envelope: &Enqueue,
+        at: usize,
+        envelope: &'a Enqueue,
         now: Millis,
-        mail: &mut BTreeSet<(MeshId, DeviceId)>,
+        mail: &mut Vec<NewMail>,
+        rows: &mut Rows<'a>,
     ) -> Res<Vec<Outcome>> {
-        let mut common = match self.common(envelope) {
+        let mut common = match self.common(envelope, now, rows) {
             Ok(common) => common,
             Err(StoreError::Refused(refusal)) => {
                 return Ok(vec![Outcome::Refused(refusal); envelope.recipients.len()]);
@@ -67,10 +89,10 @@ impl<F: Folds> Logic<F> {
             list.push(match judged {
                 Ok(None) => Outcome::Duplicate,
                 Ok(Some(device)) => {
-                    self.accept(envelope, recipient, device, &mut common, now)?;
-                    if scheduled(envelope, now).is_none() {
-                        mail.insert((envelope.mesh, recipient.device));
-                    }
+                    let offset = self.accept(envelope, recipient, device, &mut common, now, rows)?;
+                    let placed =
+                        |offset| NewMail { mesh: envelope.mesh, device: recipient.device, envelope: at, offset };
+                    mail.extend(offset.map(placed));
                     accepted += 1;
                     Outcome::Accepted
                 }
@@ -84,33 +106,61 @@ impl<F: Folds> Logic<F> {
                 .execute(params![body, accepted])?;
         }
         if accepted > 0 {
-            self.remember(envelope, &common, now)?;
+            self.remember(envelope, &common, rows);
         }
         Ok(list)
     }
 
-    /// Remembers the id of an accepted envelope, and the envelope as its sender's last.
-    fn remember(&mut self, envelope: &Enqueue, common: &Common, now: Millis) -> Res<()> {
-        self.cache.changed.proofs.insert(common.sender, envelope.proof.clone());
-        if common.known.is_some() {
-            return Ok(());
+    /// Writes the rows of a batch, each kind with one statement.
+    fn write_rows(&mut self, rows: &mut Rows<'_>, now: Millis) -> Res<()> {
+        if !rows.mail.is_empty() {
+            let mut sql = self.db.prepare_cached(
+                "INSERT INTO mail (key, sender, id, attempt, hash, lane, seq, expires, body, record, member_of, envelope)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            )?;
+            for MailRow { key, sender, body, envelope, to } in rows.mail.drain(..) {
+                let inline = body.is_none().then_some(&envelope.envelope.0);
+                sql.execute(params![
+                    key,
+                    sender,
+                    envelope.id.as_bytes(),
+                    int(envelope.attempt)?,
+                    envelope.hash,
+                    to.lane,
+                    int(to.seq)?,
+                    int(envelope.expires.0)?,
+                    body,
+                    &to.record.0,
+                    &to.member_of.0,
+                    inline
+                ])?;
+            }
         }
-        self.db
-            .prepare_cached("INSERT INTO ids (sender, id, attempt, hash, day) VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![
-                common.sender,
-                envelope.id.as_bytes(),
-                int(envelope.attempt)?,
-                envelope.hash,
-                (now.0 / DAY) as i64
-            ])?;
-        if let Some(last) = self.cache.last_ids.get_mut(&common.sender) {
-            *last = envelope.id.max(*last);
+        if !rows.ids.is_empty() {
+            let mut sql = self
+                .db
+                .prepare_cached("INSERT INTO ids (sender, id, attempt, hash, day) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+            for (sender, envelope) in rows.ids.drain(..) {
+                let (id, attempt) = (envelope.id.as_bytes(), int(envelope.attempt)?);
+                sql.execute(params![sender, id, attempt, envelope.hash, (now.0 / DAY) as i64])?;
+            }
         }
         Ok(())
     }
 
-    fn common(&mut self, envelope: &Enqueue) -> Res<Common> {
+    /// Remembers the id of an accepted envelope, and the envelope as its sender's last.
+    fn remember<'a>(&mut self, envelope: &'a Enqueue, common: &Common, rows: &mut Rows<'a>) {
+        self.cache.changed.proofs.entry(common.sender).or_default().0.clone_from(&envelope.proof.0);
+        if common.known.is_some() {
+            return;
+        }
+        rows.ids.push((common.sender, envelope));
+        if let Some(last) = self.cache.last_ids.get_mut(&common.sender) {
+            *last = envelope.id.max(*last);
+        }
+    }
+
+    fn common(&mut self, envelope: &Enqueue, now: Millis, rows: &mut Rows<'_>) -> Res<Common> {
         let mesh = self.mesh(&envelope.mesh)?;
         let roster = self.roster(&envelope.mesh)?;
         if !roster.is_live(&envelope.sender) {
@@ -127,6 +177,8 @@ impl<F: Folds> Logic<F> {
         let known = if envelope.id > self.last_id(sender)? {
             None
         } else {
+            // It may be one of this very batch.
+            self.write_rows(rows, now)?;
             self.db
                 .prepare_cached("SELECT hash FROM ids WHERE sender = ?1 AND id = ?2 AND attempt = ?3")?
                 .query_row(params![sender, envelope.id.as_bytes(), attempt], |row| row.get::<_, Hash>(0))
@@ -245,7 +297,16 @@ impl<F: Folds> Logic<F> {
         }
     }
 
-    fn accept(&mut self, envelope: &Enqueue, to: &Recipient, device: Num, common: &mut Common, now: Millis) -> Res<()> {
+    /// Stores a copy; its offset, unless it waits for its time.
+    fn accept<'a>(
+        &mut self,
+        envelope: &'a Enqueue,
+        to: &'a Recipient,
+        device: Num,
+        common: &mut Common,
+        now: Millis,
+        rows: &mut Rows<'a>,
+    ) -> Res<Option<u64>> {
         let lane = (common.sender, device, to.lane);
         if self.cache.held.get(&lane).is_some_and(|held| to.seq >= held.seq || now >= held.until) {
             self.cache.held.remove(&lane);
@@ -255,10 +316,10 @@ impl<F: Folds> Logic<F> {
             self.db.prepare_cached("INSERT INTO bodies (envelope) VALUES (?1)")?.execute([&envelope.envelope.0])?;
             common.body = Some(self.db.last_insert_rowid());
         }
-        let inline = (!shared).then_some(&envelope.envelope.0);
         let row = self.changed(device)?;
         row.mail_rows += 1;
         if let Some(at) = scheduled(envelope, now) {
+            let inline = (!shared).then_some(&envelope.envelope.0);
             self.db
                 .prepare_cached(
                     "INSERT INTO scheduled (recipient, due, sender, id, attempt, hash, lane, seq, expires, body, record, member_of, envelope)
@@ -279,30 +340,12 @@ impl<F: Folds> Logic<F> {
                     &to.member_of.0,
                     inline
                 ])?;
-            return Ok(());
+            return Ok(None);
         }
         row.last_mail += 1;
         row.min_expires = Some(row.min_expires.map_or(envelope.expires.0, |at| at.min(envelope.expires.0)));
         let offset = row.last_mail;
-        self.db
-            .prepare_cached(
-                "INSERT INTO mail (key, sender, id, attempt, hash, lane, seq, expires, body, record, member_of, envelope)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-            )?
-            .execute(params![
-                key(device, offset)?,
-                common.sender,
-                envelope.id.as_bytes(),
-                int(envelope.attempt)?,
-                envelope.hash,
-                to.lane,
-                int(to.seq)?,
-                int(envelope.expires.0)?,
-                common.body,
-                &to.record.0,
-                &to.member_of.0,
-                inline
-            ])?;
+        rows.mail.push(MailRow { key: key(device, offset)?, sender: common.sender, body: common.body, envelope, to });
         let entry = MailEntry {
             offset,
             sender: common.sender,
@@ -315,7 +358,7 @@ impl<F: Folds> Logic<F> {
         if let Some(index) = self.cache.mailboxes.get_mut(&device) {
             index.insert(envelope.hash, entry);
         }
-        Ok(())
+        Ok(Some(offset))
     }
 
     pub(super) fn release_body(&mut self, body: Option<Num>) -> Res<()> {

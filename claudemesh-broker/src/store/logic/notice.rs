@@ -7,7 +7,7 @@ use claudemesh_core::{DeviceId, MeshId, MessageId, Millis};
 use rusqlite::params;
 
 use super::{Fill, Logic, MailEntry, Num, Res, SPAN, int, key, position};
-use crate::store::{Acked, Folds, Notice, Page, Receipt};
+use crate::store::{Acked, Folds, NewNotice, Notice, Page, Receipt};
 
 /// A notice as the tables hold it: a receipt part, or with a recipient the id of an expired copy.
 struct Stored {
@@ -19,15 +19,14 @@ struct Stored {
 impl<F: Folds> Logic<F> {
     pub(in crate::store) fn ack(&mut self, batch: Vec<Receipt>, now: Millis) -> Res<Acked> {
         let mut removed = Vec::with_capacity(batch.len());
-        let mut notices = BTreeSet::new();
+        let mut notices = Vec::new();
         for receipt in batch {
             removed.push(self.ack_one(receipt, now, &mut notices)?);
         }
-        let commit = if self.wrote { self.next_commit() } else { self.commit };
-        Ok(Acked { removed, notices: notices.into_iter().collect(), commit })
+        Ok(Acked { removed, notices })
     }
 
-    fn ack_one(&mut self, receipt: Receipt, now: Millis, notices: &mut BTreeSet<(MeshId, DeviceId)>) -> Res<Vec<u64>> {
+    fn ack_one(&mut self, receipt: Receipt, now: Millis, notices: &mut Vec<NewNotice>) -> Res<Vec<u64>> {
         let Some(mesh) = self.load_mesh(&receipt.mesh)? else { return Ok(Vec::new()) };
         let Some(device) = self.find_device(mesh, &receipt.recipient)? else { return Ok(Vec::new()) };
         let mut offsets = Vec::with_capacity(receipt.items.len());
@@ -58,8 +57,8 @@ impl<F: Folds> Logic<F> {
                 && let Some(n) = self.find_device(mesh, &sender)?
                 && !self.counters(n)?.removed
             {
-                self.add_notice(n, now, None, None, &part.0)?;
-                notices.insert((receipt.mesh, sender));
+                let offset = self.add_notice(n, now, None, None, &part.0)?;
+                notices.push(NewNotice { mesh: receipt.mesh, device: sender, offset, notice: Notice::Receipt(part) });
             }
         }
         Ok(offsets)
@@ -101,7 +100,7 @@ impl<F: Folds> Logic<F> {
         recipient: Option<Num>,
         attempt: Option<u64>,
         bytes: &[u8],
-    ) -> Res<()> {
+    ) -> Res<u64> {
         let row = self.changed(device)?;
         row.last_notice += 1;
         let offset = row.last_notice;
@@ -115,7 +114,7 @@ impl<F: Folds> Logic<F> {
                 .prepare_cached("DELETE FROM notices WHERE key BETWEEN ?1 AND ?2")?
                 .execute([device * SPAN, key(device, offset - kept)?])?;
         }
-        Ok(())
+        Ok(offset)
     }
 
     pub(in crate::store) fn notices(

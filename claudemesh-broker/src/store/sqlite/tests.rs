@@ -164,7 +164,7 @@ fn a_full_disk_fails_what_needs_room_and_nothing_else() {
         assert_eq!(failure, StoreError::DiskFull);
         assert!(failure.is_retryable());
         assert_eq!(world.mail(B).await.len(), stored.len());
-        // Receipts go through next to envelopes that still fail, and then there is room again.
+        // Receipts go through next to envelopes that fail, or before them, and then there is room again.
         let mut failing = Vec::new();
         for _ in 0..4 {
             failing.push(world.store.enqueue(vec![big(stored.len() as u64 + 1)], NOW));
@@ -173,10 +173,10 @@ fn a_full_disk_fails_what_needs_room_and_nothing_else() {
         let (gone, left) = stored.split_at(half);
         let acked = world.store.ack(vec![receipt(B, &gone.iter().collect::<Vec<_>>(), false)], NOW);
         for answer in failing {
-            assert_eq!(answer.await.unwrap_err(), StoreError::DiskFull);
+            assert!(matches!(answer.await, Ok(_) | Err(StoreError::DiskFull)));
         }
         assert_eq!(acked.await.unwrap().removed[0].len(), half);
-        assert_eq!(world.send(&big(stored.len() as u64 + 1)).await, ACCEPTED);
+        assert!([ACCEPTED, DUPLICATE].contains(&[world.send(&big(stored.len() as u64 + 1)).await[0]]));
         assert_eq!(world.send(&stored[0]).await, DUPLICATE);
         assert_eq!(world.mail(B).await.len(), left.len() + 1);
     });
@@ -257,5 +257,39 @@ fn callers_that_come_at_once_share_commits() {
         assert_eq!(world.send(&world.envelope(B, 2000)).await, DUPLICATE);
         let refused = world.store.enqueue(vec![world.envelope(crate::store::conformance::fixture::STRANGER, 1)], NOW);
         assert_eq!(refused.await.unwrap().outcomes, [[Outcome::Refused(Refusal::UnknownRecipient)]]);
+    });
+}
+
+#[test]
+fn what_a_power_failure_takes_back_is_done_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copy) = (folder.path().join("store.db"), folder.path().join("copy.db"));
+    let mut announced = 0;
+    found(&path, |world| {
+        let (path, copy, announced) = (&path, &copy, &mut announced);
+        async move {
+            let (one, two) = (world.envelope(B, 1), world.envelope(B, 2));
+            world.store.enqueue(vec![one.clone(), two.clone()], NOW).await.unwrap();
+            // The disk as it is when the answer comes; a receipt waits for no more.
+            for file in ["", "-wal"] {
+                let name = |path: &Path| format!("{}{file}", path.display());
+                std::fs::copy(name(path), name(copy)).unwrap();
+            }
+            assert_eq!(world.ack(B, &[&one], false).await, [1]);
+            world.store.notices_done(MESH, A, 1).await.unwrap();
+            *announced = world.store.meta().await.unwrap().commit;
+            // A refusal is no such receipt: the next attempt needs it.
+            world.ack(B, &[&two], true).await;
+            assert_eq!(world.store.meta().await.unwrap().commit, *announced + 1);
+        }
+    });
+    let store: Arc<dyn Store> = Arc::new(open(&copy).unwrap());
+    run(async {
+        assert_eq!(store.meta().await.unwrap().commit, announced, "nothing was told that the disk does not have");
+        let head = store.roster_range(MESH, 0, ALL).await.unwrap().head.unwrap();
+        let world = World { store, head };
+        assert_eq!(world.mail(B).await.len(), 2);
+        assert_eq!(world.ack(B, &[&world.envelope(B, 1)], false).await, [1]);
+        assert_eq!(world.store.notices(MESH, A, 0, ALL).await.unwrap().len(), 1);
     });
 }

@@ -1,0 +1,78 @@
+//! What the broker would say again needs no fsync before it is told here, only before it is confirmed to the broker.
+
+use claudemesh_core::session::{Change, MessageState};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::Batch;
+use crate::error::Error;
+use crate::store::Store;
+
+/// How deep a batch must lie on the disk, the shallowest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Depth {
+    /// What is only passing: lost in a power failure, it comes again by itself.
+    Passing,
+    /// What the broker repeats until it is confirmed: on disk before the confirmation leaves.
+    Repeated,
+    /// What is told to the user or to others: on disk before anything else happens.
+    Durable,
+}
+
+/// How deep this batch must lie.
+pub(super) fn depth(batch: &Batch) -> Depth {
+    if !batch.extra.is_empty() || !batch.replies.is_empty() || !batch.sends.is_empty() {
+        return Depth::Durable;
+    }
+    let one = |change: &Change| match change {
+        Change::Resume(_) | Change::State { state: MessageState::Accepted, .. } => Depth::Passing,
+        Change::State { .. } | Change::OutboxDone { .. } => Depth::Repeated,
+        _ => Depth::Durable,
+    };
+    batch.changes.iter().map(one).max().unwrap_or(Depth::Passing)
+}
+
+/// Frames that wait until what they confirm is durable.
+#[derive(Default)]
+pub(super) struct Late {
+    frames: Vec<Vec<u8>>,
+    /// The sync that is under way, and how many of the frames it covers.
+    sync: Option<BoxFuture<'static, Result<(), Error>>>,
+    covered: usize,
+}
+
+impl Late {
+    /// Keeps frames back and lets what was committed so far sink.
+    pub(super) fn hold(&mut self, frames: &mut Vec<Vec<u8>>, store: &Store) {
+        self.frames.append(frames);
+        self.start(store);
+    }
+
+    fn start(&mut self, store: &Store) {
+        if self.sync.is_none() && !self.frames.is_empty() {
+            self.covered = self.frames.len();
+            self.sync = Some(store.clone().sync().boxed());
+        }
+    }
+
+    pub(super) fn is_syncing(&self) -> bool {
+        self.sync.is_some()
+    }
+
+    /// Waits for the sync under way; the frames that may leave now.
+    pub(super) async fn synced(&mut self, store: &Store) -> Result<Vec<Vec<u8>>, Error> {
+        let Some(sync) = &mut self.sync else { return Ok(Vec::new()) };
+        let result = sync.await;
+        self.sync = None;
+        result?;
+        let frames = self.frames.drain(..self.covered).collect();
+        self.start(store);
+        Ok(frames)
+    }
+
+    /// Everything before a durable commit is durable too.
+    pub(super) fn release(&mut self) -> Vec<Vec<u8>> {
+        self.covered = 0;
+        std::mem::take(&mut self.frames)
+    }
+}
