@@ -4,7 +4,7 @@
 //! session is thrown away and loaded anew, exactly as after a crash.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use claudemesh_core::session::{
@@ -13,15 +13,17 @@ use claudemesh_core::session::{
 use claudemesh_core::wire::Frame;
 use claudemesh_core::{MeshId, MessageId, Millis, PublicKey, SigningKey};
 use rand_core::UnwrapErr;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use self::late::{Depth, Late, depth};
+use self::shared::Shared;
 use super::transport::{self, Link, LinkEvent};
 use crate::api::MemberRef;
 use crate::error::{Error, ErrorKind};
 use crate::store::{Extra, Store, now_ms};
 
 mod late;
+mod shared;
 
 /// Inputs handled before a commit.
 const MAX_BATCH: usize = 512;
@@ -60,54 +62,6 @@ pub(crate) enum Order {
     Look(Box<dyn FnOnce(&Session) + Send>),
     /// Ends the driver.
     Stop(oneshot::Sender<()>),
-}
-
-/// What others see of a driver without asking it.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    /// Counts commits that a reader of inbox, events or states may want to see.
-    pub(crate) committed: watch::Sender<u64>,
-    /// Whether the session is in step with its broker.
-    pub(crate) ready: watch::Sender<bool>,
-    /// Whether what waited at the broker when this process connected has arrived.
-    pub(crate) caught_up: watch::Sender<bool>,
-    /// Devices whose presence changed.
-    pub(crate) presence: broadcast::Sender<claudemesh_core::DeviceId>,
-    last_error: Mutex<Option<String>>,
-    warnings: Mutex<Vec<&'static str>>,
-}
-
-impl Shared {
-    fn new() -> Self {
-        Self {
-            committed: watch::Sender::new(0),
-            ready: watch::Sender::new(false),
-            caught_up: watch::Sender::new(false),
-            presence: broadcast::Sender::new(1024),
-            last_error: Mutex::default(),
-            warnings: Mutex::default(),
-        }
-    }
-
-    pub(crate) fn last_error(&self) -> Option<String> {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Faults that came from peers' or the broker's bytes, counted once each.
-    pub(crate) fn warnings(&self) -> Vec<&'static str> {
-        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set_error(&self, error: Option<String>) {
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
-    }
-
-    fn warn(&self, what: &'static str) {
-        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        if !warnings.contains(&what) {
-            warnings.push(what);
-        }
-    }
 }
 
 /// Where a mesh's driver starts from.

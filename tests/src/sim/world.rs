@@ -183,7 +183,8 @@ impl World {
                 // A fork is never merged; there is nothing more to wait for.
                 return self.check_for_good();
             }
-            if let Some((last, _)) = self.events.back() {
+            // A sleep may end long after there is anything left to see.
+            if let Some((last, _)) = self.events.iter().rfind(|(_, event)| !matches!(event, Event::Wake { .. })) {
                 look = look.max(*last + 1_000);
             } else if self.now >= look {
                 match self.check_end() {
