@@ -168,6 +168,13 @@ async fn load(start: &Start) -> Result<Session, Error> {
     })
 }
 
+/// Who waits for a message to be on disk, and whom it goes to.
+struct SendReply {
+    id: MessageId,
+    to: MemberRef,
+    reply: Reply<(MemberRef, bool)>,
+}
+
 #[derive(Default)]
 struct Batch {
     changes: Vec<Change>,
@@ -175,7 +182,7 @@ struct Batch {
     frames: Vec<Frame>,
     notices: Vec<Notice>,
     replies: Vec<Reply<()>>,
-    sends: Vec<(MessageId, MemberRef, Reply<(MemberRef, bool)>)>,
+    sends: Vec<SendReply>,
     connect: bool,
     disconnect: bool,
     stop: Option<oneshot::Sender<()>>,
@@ -309,7 +316,7 @@ impl Driver {
                 if let Some(hash) = fingerprint {
                     batch.extra.push(Extra::Fingerprint { id: *outgoing.id.as_bytes(), hash });
                 }
-                batch.sends.push((outgoing.id, to, reply));
+                batch.sends.push(SendReply { id: outgoing.id, to, reply });
                 self.feed(Input::Command(Command::Send(outgoing)), batch);
             }
             Order::Command(command, reply) => {
@@ -348,7 +355,7 @@ impl Driver {
                 for reply in batch.replies {
                     let _ = reply.send(Err(copy()));
                 }
-                for (_, _, reply) in batch.sends {
+                for SendReply { reply, .. } in batch.sends {
                     let _ = reply.send(Err(copy()));
                 }
                 self.recover(&error).await;
@@ -366,7 +373,7 @@ impl Driver {
         for reply in batch.replies {
             let _ = reply.send(Ok(()));
         }
-        for (id, to, reply) in batch.sends {
+        for SendReply { id, to, reply } in batch.sends {
             let _ = reply.send(Ok((to, eventful.contains(&id))));
         }
         for (reply, result) in answered {
