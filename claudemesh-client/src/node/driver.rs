@@ -3,7 +3,7 @@
 //! Everything at hand is handled as one batch, committed in one transaction, and only then sent. When the commit fails the
 //! session is thrown away and loaded anew, exactly as after a crash.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use claudemesh_core::{MeshId, MessageId, Millis, PublicKey, SigningKey};
 use rand_core::UnwrapErr;
 use tokio::sync::{mpsc, oneshot};
 
-use self::late::{Depth, Late, depth};
+use self::late::{Depth, Late, depth, eventful};
 use self::shared::Shared;
 use super::transport::{self, Link, LinkEvent};
 use crate::api::MemberRef;
@@ -186,18 +186,6 @@ struct Batch {
     connect: bool,
     disconnect: bool,
     stop: Option<oneshot::Sender<()>>,
-}
-
-/// The messages sent in this batch that are already something else than queued.
-fn eventful(batch: &Batch) -> BTreeSet<MessageId> {
-    if batch.sends.is_empty() {
-        return BTreeSet::new();
-    }
-    let stated = batch.changes.iter().filter_map(|change| match change {
-        Change::State { id, .. } => Some(*id),
-        _ => None,
-    });
-    stated.collect()
 }
 
 struct PendingAppend {

@@ -56,7 +56,11 @@ pub(crate) async fn connect(url: &str, insecure: bool) -> Result<Socket, Error> 
     target.set_fragment(None);
     let mut request = target.as_str().into_client_request().map_err(|error| unreachable_error(url, error))?;
     request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(SUBPROTOCOL));
-    let config = WebSocketConfig::default().max_message_size(Some(MAX_FRAME)).max_frame_size(Some(MAX_FRAME));
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(MAX_FRAME))
+        .max_frame_size(Some(MAX_FRAME))
+        // The whole buffer is zeroed for every read.
+        .read_buffer_size(16 * 1024);
     let opening = tokio_tungstenite::connect_async_with_config(request, Some(config), true);
     match tokio::time::timeout(CONNECT_TIMEOUT, opening).await {
         Ok(Ok((socket, _))) => Ok(socket),

@@ -1,5 +1,8 @@
 //! What the broker would say again needs no fsync before it is told here, only before it is confirmed to the broker.
 
+use std::collections::BTreeSet;
+
+use claudemesh_core::MessageId;
 use claudemesh_core::session::{Change, MessageState};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -30,6 +33,18 @@ pub(super) fn depth(batch: &Batch) -> Depth {
         _ => Depth::Durable,
     };
     batch.changes.iter().map(one).max().unwrap_or(Depth::Passing)
+}
+
+/// The messages sent in this batch that are already something else than queued.
+pub(super) fn eventful(batch: &Batch) -> BTreeSet<MessageId> {
+    if batch.sends.is_empty() {
+        return BTreeSet::new();
+    }
+    let stated = batch.changes.iter().filter_map(|change| match change {
+        Change::State { id, .. } => Some(*id),
+        _ => None,
+    });
+    stated.collect()
 }
 
 /// Frames that wait until what they confirm is durable.
