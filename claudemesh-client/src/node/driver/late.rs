@@ -91,3 +91,56 @@ impl Late {
         std::mem::take(&mut self.frames)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use claudemesh_core::session::Why;
+    use claudemesh_core::{DeviceId, MemberId, Millis};
+
+    use super::*;
+
+    const ID: MessageId = MessageId::from_bytes([7; 16]);
+
+    fn state(state: MessageState) -> Change {
+        let (device, member) = (DeviceId::from_bytes([1; 32]), MemberId::from_bytes([2; 32]));
+        Change::State { id: ID, device, member, state, at: Millis(1), visible: true }
+    }
+
+    fn of(changes: Vec<Change>) -> Depth {
+        depth(&Batch { changes, ..Batch::default() })
+    }
+
+    #[test]
+    fn a_batch_lies_as_deep_as_its_deepest_change() {
+        assert_eq!(of(Vec::new()), Depth::Passing);
+        assert_eq!(of(vec![state(MessageState::Accepted)]), Depth::Passing);
+        let repeated = || vec![state(MessageState::Accepted), state(MessageState::Delivered)];
+        assert_eq!(of(repeated()), Depth::Repeated);
+        assert_eq!(
+            of(vec![state(MessageState::Refused(Why::NoDevice)), Change::OutboxDone { id: ID }]),
+            Depth::Repeated
+        );
+        assert_eq!(of(repeated().into_iter().chain([Change::LogSeq { seq: 1 }]).collect()), Depth::Durable);
+    }
+
+    #[test]
+    fn what_somebody_waits_for_is_durable() {
+        let (reply, _answer) = tokio::sync::oneshot::channel();
+        let batch = Batch { changes: vec![state(MessageState::Accepted)], replies: vec![reply], ..Batch::default() };
+        assert_eq!(depth(&batch), Depth::Durable);
+    }
+
+    #[tokio::test]
+    async fn a_frame_leaves_after_a_sync_or_a_durable_commit() {
+        let store = Store::open(None).unwrap();
+        let mut late = Late::default();
+        late.hold(&mut vec![vec![1]], &store);
+        late.hold(&mut vec![vec![2]], &store);
+        assert_eq!(late.synced(&store).await.unwrap(), [[1]], "the second came after the sync had begun");
+        assert_eq!(late.synced(&store).await.unwrap(), [[2]]);
+        assert!(!late.is_syncing());
+        late.hold(&mut vec![vec![3]], &store);
+        assert_eq!(late.release(), [[3]]);
+        assert!(late.synced(&store).await.unwrap().is_empty(), "it has left already");
+    }
+}
