@@ -5,6 +5,7 @@
 //! together share one.
 
 mod load;
+mod log;
 mod query;
 mod schema;
 mod write;
@@ -60,6 +61,7 @@ pub(crate) enum Extra {
 pub(crate) struct State {
     pub(crate) db: Connection,
     pub(crate) seen: write::SeenCache,
+    logs: log::LogRows,
 }
 
 /// A handle to the store thread; the thread ends with the last handle.
@@ -83,7 +85,7 @@ impl Store {
         let (requests, queue) = mpsc::channel();
         thread::Builder::new()
             .name("claudemesh-store".into())
-            .spawn(move || run(State { db, seen: write::SeenCache::default() }, &queue))
+            .spawn(move || run(State { db, seen: write::SeenCache::default(), logs: log::LogRows::default() }, &queue))
             .map_err(|error| Error::new(ErrorKind::Internal, "cannot start the store thread").with_source(error))?;
         let log = path.map(|path| {
             let mut log = path.as_os_str().to_owned();

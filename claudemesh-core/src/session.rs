@@ -13,6 +13,7 @@ mod clock;
 mod connect;
 mod directory;
 mod inbox;
+mod logs;
 mod message;
 mod outbox;
 mod outcome;
@@ -29,6 +30,7 @@ use rand_core::CryptoRng;
 
 pub use change::{Change, MAX_RECENT, Snapshot};
 pub use connect::Fault;
+pub use logs::{InFlight, LogLink, LogPolicy, LogRecords, LogSnapshot, MAX_QUEUED, SealedAt};
 pub use message::{InboxBody, InboxRow, MessageState, OutRecipient, OutboxKind, OutboxRow, SealedAttempt, Why};
 pub use presence::PeerPresence;
 pub use roster::{Append, AppendError};
@@ -37,14 +39,16 @@ use crate::codec::Malformed;
 use crate::device::{DeviceRecord, PrekeyRing};
 use crate::envelope::{FlushCache, Priority, UnwrapCache, WrapCache};
 use crate::hash::Hash;
-use crate::id::{DeviceId, MemberId, MeshId, MessageId};
+use crate::id::{DeviceId, LogId, MemberId, MeshId, MessageId};
 use crate::key::{PublicKey, SigningKey};
+use crate::log::Record;
+use crate::log::directory::{Directory, RecordAt};
 use crate::presence::{BootId, Status};
 use crate::receipt::ReceiptItem;
 use crate::roster::{Applied, Roster, RosterError};
 use crate::runs::Runs;
 use crate::time::Millis;
-use crate::wire::{Frame, Limits, Resume};
+use crate::wire::{ErrorCode, Frame, Limits, Resume};
 
 /// What happened outside.
 #[derive(Debug)]
@@ -85,6 +89,24 @@ pub enum Command {
     SetName(String),
     /// Sets the mesh's label for all; admins and owners.
     SetLabel(String),
+    /// Follows a log, or changes who may read it.
+    OpenLog {
+        /// The log.
+        log: LogId,
+        /// Who may read it, when this device has to say.
+        policy: LogPolicy,
+    },
+    /// Follows a log no longer.
+    CloseLog(LogId),
+    /// Writes a record to a log; answered by [`Notice::Written`] under the same token.
+    Write {
+        /// Names the request.
+        token: u64,
+        /// The log.
+        log: LogId,
+        /// The record.
+        record: Record,
+    },
 }
 
 /// A text to send.
@@ -144,6 +166,13 @@ pub enum Notice {
         token: u64,
         /// The entry's index.
         result: Result<u64, AppendError>,
+    },
+    /// The record written under this token is in the log, or will never be.
+    Written {
+        /// The token.
+        token: u64,
+        /// Its address.
+        result: Result<RecordAt, ErrorCode>,
     },
     /// Sequence numbers of a sender were skipped inside a lane.
     Gap {
@@ -221,8 +250,9 @@ enum Pending {
     Append { token: u64, append: Append, entry: Vec<u8> },
     Record,
     Records(Vec<DeviceId>),
-    LogFollow,
-    LogAppend,
+    LogFollow(LogId),
+    LogAppend(LogId),
+    LogRange(LogId),
     Other,
 }
 
@@ -290,15 +320,12 @@ pub struct Session {
     /// Deliveries that name roster entries we do not have yet.
     /// Each with the request that fetches them, 0 while none does.
     deferred: Vec<(u64, Vec<u8>)>,
-    /// The log names a roster index beyond ours: the request that fetches it, and the index.
-    log_waits: Option<(u64, u64)>,
     flushes: FlushCache,
     unwraps: UnwrapCache,
     claims: BTreeMap<DeviceId, Vec<(MessageId, Millis)>>,
 
-    log: directory::MeshLog,
-    /// The log has to be followed (again) at the next flush.
-    refollow: bool,
+    logs: logs::Logs,
+    directory: Directory,
     name: Option<String>,
     wished_label: Option<String>,
 
@@ -350,6 +377,9 @@ impl Session {
             Command::SetStatus(status) => self.set_status(status, cx),
             Command::SetName(name) => self.name = Some(name),
             Command::SetLabel(label) => self.wished_label = Some(label),
+            Command::OpenLog { log, policy } => self.open_log(log, policy, cx),
+            Command::CloseLog(log) => self.close_log(log, cx),
+            Command::Write { token, log, record } => self.write_record(token, log, record, cx),
         }
     }
 
@@ -358,13 +388,13 @@ impl Session {
         self.erase_prekeys(cx);
         if matches!(self.phase, Phase::Ready) {
             self.flush_records(cx);
-            self.flush_log(cx);
+            self.flush_logs(cx);
             self.flush_outbox(cx);
             self.flush_presence(cx);
         }
         self.end_outbox(cx);
         self.flush_dirty(cx);
-        self.persist_log(cx);
+        self.persist_logs(cx);
         self.flush_receipts(cx);
     }
 
@@ -379,7 +409,7 @@ impl Session {
                 Some(self.ping_at),
                 self.pong_by,
                 self.retry_at,
-                self.log.retry_at(),
+                self.logs.deadline(),
                 self.presence_due,
                 self.next_expiry(),
             ]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use claudemesh_core::codec::{HashBytes, List};
-use claudemesh_core::log::LogEntry;
+use claudemesh_core::log::{Chain, LogEntry};
 use claudemesh_core::wire::{self, ErrorCode};
 use claudemesh_core::{DeviceId, LogId};
 
@@ -81,8 +81,8 @@ impl Inner {
         Answer::later(async move {
             let checked = match range.await {
                 Ok(range) => check_reader(&range, &call.device, &hash),
-                // The mesh's own log is there for everyone, from before its first entry on.
-                Err(StoreError::Refused(Refusal::UnknownLog)) if from == 1 && log == LogId::of_mesh(&call.mesh) => {
+                // A log can be waited for; who may read it is seen when it begins.
+                Err(StoreError::Refused(Refusal::UnknownLog)) if from == 1 && hash.0 == Chain::new(log).tail().hash.0 => {
                     Ok(())
                 }
                 Err(error) => Err(error.into()),

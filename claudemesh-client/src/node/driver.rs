@@ -10,8 +10,10 @@ use std::time::Duration;
 use claudemesh_core::session::{
     Action, Append, AppendError, Change, Command, Fault, Identity, Input, Notice, Outgoing, Session,
 };
-use claudemesh_core::wire::Frame;
-use claudemesh_core::{MeshId, MessageId, Millis, PublicKey, SigningKey};
+use claudemesh_core::log::Record;
+use claudemesh_core::log::directory::RecordAt;
+use claudemesh_core::wire::{ErrorCode, Frame};
+use claudemesh_core::{LogId, MeshId, MessageId, Millis, PublicKey, SigningKey};
 use rand_core::UnwrapErr;
 use tokio::sync::{mpsc, oneshot};
 
@@ -44,6 +46,7 @@ pub(crate) fn now() -> Millis {
     Millis(now_ms().unsigned_abs())
 }
 
+pub(crate) type WriteReply = oneshot::Sender<Result<RecordAt, ErrorCode>>;
 type AppendReply = oneshot::Sender<Result<u64, AppendError>>;
 type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
@@ -58,6 +61,8 @@ pub(crate) enum Order {
     Command(Command, Reply<()>),
     /// Changes the roster; answered with the entry's index.
     Append { append: Append, extra: Option<Extra>, reply: AppendReply },
+    /// Writes a record to a log; `reply` hears when it is on disk here, `done` its address in the log.
+    Write { log: LogId, record: Record, reply: Reply<()>, done: WriteReply },
     /// Looks at the session.
     Look(Box<dyn FnOnce(&Session) + Send>),
     /// Ends the driver.
@@ -109,6 +114,7 @@ impl Handle {
             outgoing: None,
             next_token: 0,
             appends: BTreeMap::new(),
+            writes: BTreeMap::new(),
             settles: None,
         };
         tokio::spawn(driver.run());
@@ -208,6 +214,8 @@ struct Driver {
     outgoing: Option<mpsc::UnboundedSender<Vec<u8>>>,
     next_token: u64,
     appends: BTreeMap<u64, PendingAppend>,
+    /// Who waits for a record to be written.
+    writes: BTreeMap<u64, WriteReply>,
     /// When the mail that waited counts as arrived.
     settles: Option<tokio::time::Instant>,
 }
@@ -316,6 +324,13 @@ impl Driver {
                 let token = self.next_token;
                 self.appends.insert(token, PendingAppend { extra, reply });
                 self.feed(Input::Command(Command::Append { token, append }), batch);
+            }
+            Order::Write { log, record, reply, done } => {
+                self.next_token += 1;
+                let token = self.next_token;
+                self.writes.insert(token, done);
+                self.feed(Input::Command(Command::Write { token, log, record }), batch);
+                batch.replies.push(reply);
             }
             Order::Look(look) => look(&self.session),
             Order::Stop(reply) => batch.stop = Some(reply),
@@ -435,6 +450,11 @@ impl Driver {
             Notice::Presence(device) => {
                 let _ = self.shared.presence.send(device);
             }
+            Notice::Written { token, result } => {
+                if let Some(done) = self.writes.remove(&token) {
+                    let _ = done.send(result);
+                }
+            }
             Notice::Gap { device, missing } => {
                 self.shared.warn(GAP);
                 tracing::warn!(mesh = %self.start.mesh.short(), sender = %device.short(), missing, "messages missing in a lane");
@@ -476,6 +496,7 @@ impl Driver {
         self.switch_link(false, true);
         self.link = None;
         self.appends.clear();
+        self.writes.clear();
         loop {
             match load(&self.start).await {
                 Ok(session) => {

@@ -3,18 +3,18 @@
 use claudemesh_core::codec::{self, Bytes};
 use claudemesh_core::envelope::Lane;
 use claudemesh_core::session::{MAX_RECENT, MessageState, OutboxRow, Snapshot};
-use claudemesh_core::{DeviceId, MeshId, MessageId, Millis};
+use claudemesh_core::{DeviceId, LogId, MeshId, MessageId, Millis};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::db_error;
+use super::{db_error, log};
 use crate::error::{Error, ErrorKind};
 
-fn corrupt(what: &str) -> Error {
+pub(super) fn corrupt(what: &str) -> Error {
     Error::new(ErrorKind::Corrupt, format!("the home's store is damaged ({what}); the file was left as it is"))
         .with_hint("restore it from a copy, or move the file away and join again by a fresh invite")
 }
 
-fn rows<T>(
+pub(super) fn rows<T>(
     db: &Connection,
     sql: &str,
     mesh: i64,
@@ -47,21 +47,17 @@ fn lane(code: i64) -> Result<Lane, Error> {
 }
 
 /// What the session of a mesh starts from.
-pub(super) fn snapshot(db: &Connection, mesh: i64, _id: MeshId) -> Result<Snapshot, Error> {
+pub(super) fn snapshot(db: &Connection, mesh: i64, id: MeshId) -> Result<Snapshot, Error> {
     let blob = |row: &Row<'_>| row.get::<_, Vec<u8>>(0);
     let mut snapshot = Snapshot {
         roster: rows(db, "SELECT entry FROM roster WHERE mesh = ?1 ORDER BY idx", mesh, blob)?
             .into_iter()
             .map(Bytes)
             .collect(),
-        log: rows(db, "SELECT entry FROM log_entry WHERE mesh = ?1 ORDER BY offset", mesh, blob)?
-            .into_iter()
-            .map(Bytes)
-            .collect(),
+        logs: log::load(db, mesh)?,
+        directory: log::load_names(db, mesh, LogId::of_mesh(&id))?,
         prekeys: value(db, mesh, "prekeys")?.map(Into::into),
         record_counter: number(db, mesh, "record_counter")?,
-        log_seq: number(db, mesh, "log_seq")?,
-        log_reader: value(db, mesh, "log_reader")?.map(Into::into),
         own_status: value(db, mesh, "own_status")?.map(Bytes),
         ..Snapshot::default()
     };

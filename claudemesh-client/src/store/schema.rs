@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 /// Marks the file as ours ("clms").
 const APPLICATION_ID: i64 = 0x636c_6d73;
 /// Migrations in order; the file's `user_version` is how many it has.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/001_initial.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/001_initial.sql"), include_str!("migrations/002_logs.sql")];
 
 /// Pages of the write-ahead log before they move to the database.
 const LOG_PAGES: u64 = 4000;

@@ -9,6 +9,7 @@ use claudemesh_core::runs::Runs;
 use claudemesh_core::session::{Change, InboxBody, InboxRow, MessageState};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::log::{self, LogRows};
 use super::{Extra, State, db_error};
 use crate::error::Error;
 
@@ -30,12 +31,13 @@ pub(super) fn commit(state: &mut State, batch: &[(i64, Vec<Change>, Vec<Extra>)]
     if result.is_err() {
         // What was cached may be ahead of the disk now.
         state.seen.0.clear();
+        state.logs.clear();
     }
     result
 }
 
 fn try_commit(state: &mut State, batch: &[(i64, Vec<Change>, Vec<Extra>)]) -> Result<(), Error> {
-    let State { db, seen } = state;
+    let State { db, seen, logs } = state;
     let tx = db.transaction().map_err(db_error)?;
     let mut touched = BTreeMap::new();
     for (mesh, changes, extra) in batch {
@@ -52,7 +54,7 @@ fn try_commit(state: &mut State, batch: &[(i64, Vec<Change>, Vec<Extra>)]) -> Re
                     after
                 }
                 _ => {
-                    apply(&tx, *mesh, change, seen, &mut touched).map_err(db_error)?;
+                    apply(&tx, *mesh, change, (&mut *seen, &mut *logs), &mut touched).map_err(db_error)?;
                     after
                 }
             };
@@ -81,7 +83,7 @@ fn apply(
     tx: &Connection,
     mesh: i64,
     change: &Change,
-    seen: &mut SeenCache,
+    (seen, logs): (&mut SeenCache, &mut LogRows),
     touched: &mut BTreeMap<Lane, ()>,
 ) -> rusqlite::Result<()> {
     match change {
@@ -153,14 +155,8 @@ fn apply(
             )?
             .execute(params![mesh, device.as_bytes(), id.as_bytes(), at.0 as i64])
             .map(drop),
-        Change::LogEntry { offset, entry } => tx
-            .prepare_cached("INSERT OR REPLACE INTO log_entry (mesh, offset, entry) VALUES (?1, ?2, ?3)")?
-            .execute(params![mesh, *offset as i64, &entry.0])
-            .map(drop),
-        Change::LogSeq { seq } => put_value(tx, mesh, "log_seq", &seq.to_be_bytes()),
-        Change::LogReader { snapshot } => put_value(tx, mesh, "log_reader", snapshot),
         Change::OwnStatus { status } => put_value(tx, mesh, "own_status", &status.0),
-        _ => Ok(()),
+        change => log::apply(tx, mesh, change, logs),
     }
 }
 

@@ -7,7 +7,7 @@ use minicbor::{Decode, Encode};
 
 use super::Record;
 use crate::codec::{self, Bytes, Malformed};
-use crate::id::MemberId;
+use crate::id::{MemberId, MessageId};
 
 /// A record of the mesh's own log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +22,13 @@ pub enum DirectoryRecord {
     },
     /// The mesh's label. Valid from an admin or owner.
     MeshLabel(String),
-    /// A message to everyone; holds the bytes of a message content.
-    Broadcast(Bytes),
+    /// A message to everyone.
+    Broadcast {
+        /// Its id.
+        id: MessageId,
+        /// The bytes of a message content.
+        content: Bytes,
+    },
 }
 
 const MEMBER_NAME: u64 = 1;
@@ -51,16 +56,24 @@ struct LabelForm {
 struct BroadcastForm {
     #[n(0)]
     content: Bytes,
+    #[n(1)]
+    id: MessageId,
 }
 
 impl DirectoryRecord {
+    /// Whether it is a message to everyone.
+    #[must_use]
+    pub const fn is_broadcast(&self) -> bool {
+        matches!(self, Self::Broadcast { .. })
+    }
+
     /// The record as it is written to the log.
     #[must_use]
     pub fn encode(self) -> Record {
         let (kind, data) = match self {
             Self::MemberName { member, name } => (MEMBER_NAME, codec::encode(&NameForm { member, name })),
             Self::MeshLabel(label) => (MESH_LABEL, codec::encode(&LabelForm { label })),
-            Self::Broadcast(content) => (BROADCAST, codec::encode(&BroadcastForm { content })),
+            Self::Broadcast { id, content } => (BROADCAST, codec::encode(&BroadcastForm { content, id })),
         };
         Record { kind, data: Bytes(data) }
     }
@@ -76,7 +89,9 @@ impl DirectoryRecord {
                 Ok(Self::MemberName { member, name })
             }
             MESH_LABEL => codec::decode(&record.data).map(|LabelForm { label }| Self::MeshLabel(label)),
-            BROADCAST => codec::decode(&record.data).map(|BroadcastForm { content }| Self::Broadcast(content)),
+            BROADCAST => {
+                codec::decode(&record.data).map(|BroadcastForm { content, id }| Self::Broadcast { id, content })
+            }
             _ => Err(Malformed),
         }
     }
@@ -115,7 +130,7 @@ impl Directory {
         let record = DirectoryRecord::decode(record).ok().filter(|record| match record {
             DirectoryRecord::MemberName { member, name } => member == author && is_name(name),
             DirectoryRecord::MeshLabel(label) => is_admin && is_name(label),
-            DirectoryRecord::Broadcast(_) => true,
+            DirectoryRecord::Broadcast { .. } => true,
         });
         match &record {
             Some(DirectoryRecord::MemberName { member, name }) => {
@@ -129,7 +144,7 @@ impl Directory {
                     self.label = Some((at, label.clone()));
                 }
             }
-            Some(DirectoryRecord::Broadcast(_)) => {}
+            Some(DirectoryRecord::Broadcast { .. }) => {}
             None => self.ignored += 1,
         }
         record
@@ -201,7 +216,7 @@ mod tests {
 
     #[test]
     fn broadcasts_come_out_as_they_went_in() {
-        let record = DirectoryRecord::Broadcast(Bytes(std::vec![7; 40]));
+        let record = DirectoryRecord::Broadcast { id: MessageId::from_bytes([3; 16]), content: Bytes(std::vec![7; 40]) };
         assert_eq!(Directory::new().apply((1, 0), &BOB, false, &record.clone().encode(), is_name), Some(record));
     }
 }

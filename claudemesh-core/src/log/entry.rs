@@ -45,6 +45,23 @@ pub enum EntryKind {
     Compaction,
 }
 
+impl EntryKind {
+    const ALL: [Self; 6] =
+        [Self::Records, Self::Commit, Self::HistoryLink, Self::Rewrap, Self::BadCommit, Self::Compaction];
+
+    /// The number on the wire.
+    #[must_use]
+    pub const fn code(self) -> u64 {
+        self as u64
+    }
+
+    /// The kind with this number.
+    #[must_use]
+    pub fn from_code(code: u64) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.code() == code)
+    }
+}
+
 /// What the author signs.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]

@@ -204,6 +204,13 @@ impl LogKeys {
         }
     }
 
+    /// Whether both secrets that a link joins are held, and it does join them.
+    #[must_use]
+    pub fn confirms(&self, link: &HistoryLink) -> bool {
+        let opened = self.secret(link.epoch).map(|secret| open_link(&self.log, link.epoch, secret, &link.sealed));
+        matches!(opened, Some(Ok(secret)) if self.matches(link.epoch - 1, &secret))
+    }
+
     /// Erases the secrets of all epochs below `epoch`, as logs without history demand; they are not taken again.
     pub fn erase_below(&mut self, epoch: u64) {
         self.erased_below = self.erased_below.max(epoch);

@@ -1,7 +1,7 @@
 //! A client's view of one log: takes what the broker serves in order, judges it, learns secrets, opens records. It applies
 //! nothing past an error, and after a fork nothing ever again.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::borrow::Borrow;
 
@@ -135,6 +135,9 @@ pub struct LogReader {
     /// Positions the broker confirmed for own appends beyond the tail.
     #[n(4)]
     promises: BTreeMap<u64, HashBytes>,
+    /// Epochs of history `all` whose commit carries no secret of the epoch before, and that no link has mended.
+    #[n(5)]
+    unlinked: BTreeSet<u64>,
 }
 
 impl LogReader {
@@ -147,6 +150,7 @@ impl LogReader {
             fork: None,
             unexplained: BTreeMap::new(),
             promises: BTreeMap::new(),
+            unlinked: BTreeSet::new(),
         }
     }
 
@@ -180,6 +184,13 @@ impl LogReader {
         self.unexplained.iter().map(|(&first, &last)| (first, last))
     }
 
+    /// Epochs whose secret no entry links to that of the epoch before although history is for all, and for which both
+    /// secrets are held: oldest first.
+    pub fn unlinked(&self) -> impl Iterator<Item = u64> + '_ {
+        let held = |epoch: u64| self.keys.secret(epoch).is_some();
+        self.unlinked.iter().copied().filter(move |epoch| held(*epoch) && held(epoch - 1))
+    }
+
     /// Takes what is served at `offset`. Serving an applied offset again is harmless when it is the same entry.
     ///
     /// # Errors
@@ -192,10 +203,31 @@ impl LogReader {
         prekeys: impl Fn(u32) -> Option<S>,
         past: &impl Past,
     ) -> Result<Vec<LogEvent>, LogError> {
+        match served {
+            Served::Entry(bytes) => {
+                let entry = LogEntry::parse(bytes)?;
+                self.apply_entry(offset, Ok(&entry), membership, prekeys, past)
+            }
+            Served::Hash(hash) => self.apply_entry(offset, Err(hash), membership, prekeys, past),
+        }
+    }
+
+    /// As [`LogReader::apply`], with the entry parsed, or the hash of a compacted one.
+    ///
+    /// # Errors
+    /// As [`LogReader::apply`].
+    pub fn apply_entry<S: Borrow<PrekeySecret>>(
+        &mut self,
+        offset: u64,
+        entry: Result<&LogEntry, Hash>,
+        membership: &impl Membership,
+        prekeys: impl Fn(u32) -> Option<S>,
+        past: &impl Past,
+    ) -> Result<Vec<LogEvent>, LogError> {
         if let Some(fork) = self.fork {
             return Err(fork.into());
         }
-        let applied = self.try_apply(offset, served, membership, prekeys, past);
+        let applied = self.try_apply(offset, entry, membership, prekeys, past);
         if let Err(LogError::Fork(fork)) = &applied {
             self.fork = Some(**fork);
         }
@@ -205,7 +237,7 @@ impl LogReader {
     fn try_apply<S: Borrow<PrekeySecret>>(
         &mut self,
         offset: u64,
-        served: Served<'_>,
+        entry: Result<&LogEntry, Hash>,
         membership: &impl Membership,
         prekeys: impl Fn(u32) -> Option<S>,
         past: &impl Past,
@@ -214,11 +246,7 @@ impl LogReader {
         if offset == 0 || offset > expected {
             return Err(LogError::OutOfTurn { expected });
         }
-        let entry = match served {
-            Served::Entry(bytes) => Ok(LogEntry::parse(bytes)?),
-            Served::Hash(hash) => Err(hash),
-        };
-        let hash = entry.as_ref().map_or_else(|hash| *hash, |entry| *entry.hash());
+        let hash = entry.map_or_else(|hash| hash, |entry| *entry.hash());
         if offset < expected {
             return self.check_again(offset, &hash, past).map(|()| Vec::new());
         }
@@ -228,9 +256,9 @@ impl LogReader {
         }
         let events = match entry {
             Ok(entry) => {
-                check_append(&self.tip, &entry, membership, At::Replay, past)?;
-                self.tip.advance(&entry);
-                self.digest(offset, &entry, prekeys)
+                check_append(&self.tip, entry, membership, At::Replay, past)?;
+                self.tip.advance(entry);
+                self.digest(offset, entry, prekeys)
             }
             Err(hash) => {
                 self.tip.advance_dropped(&hash);
@@ -315,16 +343,26 @@ impl LogReader {
                 Err(_) => LogEvent::Garbled { offset, author },
             }]),
             Payload::Commit(commit) => {
+                if commit.history == HistoryPolicy::All && commit.link.is_none() && epoch > 1 {
+                    self.unlinked.insert(epoch);
+                }
                 let mut events = Vec::from([LogEvent::EpochAdvanced { epoch, author, history: commit.history }]);
-                events.extend(wrap_events(epoch, self.keys.learn_commit(&author, epoch, commit, prekeys)));
+                let outcome = self.keys.learn_commit(&author, epoch, commit, prekeys);
+                events.extend(self.wrap_events(epoch, outcome));
                 events
             }
-            Payload::HistoryLink(link) => learned(self.keys.learn_link(link)),
+            Payload::HistoryLink(link) => {
+                let epochs = self.keys.learn_link(link);
+                if self.keys.confirms(link) {
+                    self.unlinked.remove(&link.epoch);
+                }
+                self.learned(epochs)
+            }
             Payload::Rewrap(rewrap) if self.keys.secret(rewrap.epoch).is_some() => Vec::new(),
             Payload::Rewrap(rewrap) => match self.keys.learn_rewrap(&author, rewrap, prekeys) {
                 // A re-wrap for others, nothing to tell.
                 WrapOutcome::NoWrap => Vec::new(),
-                outcome => wrap_events(rewrap.epoch, outcome),
+                outcome => self.wrap_events(rewrap.epoch, outcome),
             },
             Payload::BadCommit(report) => {
                 let (epoch, reason) = (report.epoch, report.reason);
@@ -374,16 +412,20 @@ impl LogReader {
     pub fn restore(snapshot: &[u8]) -> Result<Self, Malformed> {
         codec::decode_own(snapshot)
     }
-}
 
-fn learned(epochs: Vec<u64>) -> Vec<LogEvent> {
-    epochs.into_iter().map(|epoch| LogEvent::EpochLearned { epoch }).collect()
-}
+    fn learned(&mut self, epochs: Vec<u64>) -> Vec<LogEvent> {
+        // All but the last were opened by the links of those after them.
+        for epoch in epochs.iter().skip(1) {
+            self.unlinked.remove(epoch);
+        }
+        epochs.into_iter().map(|epoch| LogEvent::EpochLearned { epoch }).collect()
+    }
 
-fn wrap_events(epoch: u64, outcome: WrapOutcome) -> Vec<LogEvent> {
-    match outcome {
-        WrapOutcome::Learned(epochs) => learned(epochs),
-        WrapOutcome::NoWrap => Vec::from([LogEvent::EpochUnreadable { epoch, reason: None }]),
-        WrapOutcome::Bad(reason) => Vec::from([LogEvent::EpochUnreadable { epoch, reason: Some(reason) }]),
+    fn wrap_events(&mut self, epoch: u64, outcome: WrapOutcome) -> Vec<LogEvent> {
+        match outcome {
+            WrapOutcome::Learned(epochs) => self.learned(epochs),
+            WrapOutcome::NoWrap => Vec::from([LogEvent::EpochUnreadable { epoch, reason: None }]),
+            WrapOutcome::Bad(reason) => Vec::from([LogEvent::EpochUnreadable { epoch, reason: Some(reason) }]),
+        }
     }
 }

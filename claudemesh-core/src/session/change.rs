@@ -8,11 +8,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::connect::Fault;
+use super::logs::{InFlight, LogLink, LogPolicy, LogRecords, LogSnapshot, SealedAt};
 use super::message::{InboxRow, MessageState, OutboxRow};
 use crate::codec::Bytes;
 use crate::envelope::Lane;
 use crate::hash::Hash;
-use crate::id::{DeviceId, MemberId, MessageId};
+use crate::id::{DeviceId, LogId, MemberId, MessageId};
+use crate::log::Record;
+use crate::log::directory::DirectoryRecord;
 use crate::runs::Runs;
 use crate::time::Millis;
 use crate::wire::Resume;
@@ -103,22 +106,81 @@ pub enum Change {
         /// When.
         at: Millis,
     },
-    /// An entry of the mesh's own log was verified.
+    /// A log is followed from now on, or its policy changed.
+    LogOpened {
+        /// The log.
+        log: LogId,
+        /// Who may read it.
+        policy: LogPolicy,
+    },
+    /// A log is followed no longer.
+    LogClosed {
+        /// The log.
+        log: LogId,
+    },
+    /// A log entry was verified.
     LogEntry {
+        /// The log.
+        log: LogId,
         /// Its offset.
         offset: u64,
-        /// The entry, or the bare hash of a compacted one.
-        entry: Bytes,
+        /// Its place in the chain.
+        link: LogLink,
+        /// What opens it, when it does not open yet.
+        sealed: Option<SealedAt>,
+    },
+    /// The records of an entry opened, now or at last.
+    LogRecords(LogRecords),
+    /// A sealed entry will never open.
+    LogUnsealed {
+        /// The log.
+        log: LogId,
+        /// Its offset.
+        offset: u64,
+    },
+    /// An epoch of a log began.
+    LogEpoch {
+        /// The log.
+        log: LogId,
+        /// Offset and time of its beginning.
+        began: (u64, Millis),
     },
     /// The next per-log sequence number of this device.
     LogSeq {
+        /// The log.
+        log: LogId,
         /// The number to use next.
         seq: u64,
     },
-    /// What the reader of the mesh's own log knows, epoch secrets among it.
+    /// What the reader of a log knows, epoch secrets among it.
     LogReader {
+        /// The log.
+        log: LogId,
         /// [`crate::log::LogReader::snapshot`].
         snapshot: Zeroizing<Vec<u8>>,
+    },
+    /// A record waits to be written.
+    LogQueued {
+        /// The log.
+        log: LogId,
+        /// Its number among all records this device queued.
+        ticket: u64,
+        /// The record.
+        record: Record,
+    },
+    /// The entry with queued records that is under way changed.
+    LogInFlight {
+        /// The log.
+        log: LogId,
+        /// The entry.
+        flight: Option<InFlight>,
+    },
+    /// The records of the entry under way are in the log, or never will be.
+    LogDone {
+        /// The log.
+        log: LogId,
+        /// Their tickets.
+        tickets: Vec<u64>,
     },
     /// What the user set as own presence.
     OwnStatus {
@@ -148,12 +210,10 @@ pub struct Snapshot {
     pub seen: BTreeMap<(DeviceId, Lane), Runs>,
     /// Applied messages of late, to notice one id with two contents.
     pub recent: BTreeMap<(DeviceId, MessageId), (Hash, Millis)>,
-    /// Entries of the mesh's own log, from offset 1.
-    pub log: Vec<Bytes>,
-    /// Next per-log sequence number.
-    pub log_seq: u64,
-    /// The reader of the mesh's own log.
-    pub log_reader: Option<Zeroizing<Vec<u8>>>,
+    /// The logs kept here.
+    pub logs: BTreeMap<LogId, LogSnapshot>,
+    /// What was read in the mesh's own log of names and labels, in the order it came.
+    pub directory: Vec<LogRecords>,
     /// Own presence.
     pub own_status: Option<Bytes>,
     /// Own name as last wished.
@@ -196,11 +256,43 @@ impl Snapshot {
                 let _ = self.seen.entry((*device, *lane)).or_default().insert(*seq);
                 self.recent.insert((*device, *id), (*hash, *at));
             }
-            Change::LogEntry { entry, .. } => self.log.push(entry.clone()),
-            Change::LogSeq { seq } => self.log_seq = *seq,
-            Change::LogReader { snapshot } => self.log_reader = Some(snapshot.clone()),
+            Change::LogOpened { log, policy } => self.log(log).open(policy),
+            Change::LogClosed { log } => self.log(log).open = false,
+            Change::LogEntry { log, offset, link, sealed } => {
+                let log = self.log(log);
+                log.links.push(*link);
+                log.sealed.extend(sealed.map(|sealed| (*offset, sealed)));
+            }
+            Change::LogRecords(records) => {
+                self.log(&records.log).sealed.remove(&records.offset);
+                if Self::names(records) {
+                    self.directory.push(records.clone());
+                }
+            }
+            Change::LogUnsealed { log, offset } => drop(self.log(log).sealed.remove(offset)),
+            Change::LogEpoch { log, began } => self.log(log).epoch_began = *began,
+            Change::LogSeq { log, seq } => self.log(log).next_seq = *seq,
+            Change::LogReader { log, snapshot } => self.log(log).reader = Some(snapshot.clone()),
+            Change::LogQueued { log, ticket, record } => drop(self.log(log).queue.insert(*ticket, record.clone())),
+            Change::LogInFlight { log, flight } => self.log(log).in_flight.clone_from(flight),
+            Change::LogDone { log, tickets } => {
+                let log = self.log(log);
+                log.in_flight = None;
+                log.queue.retain(|ticket, _| !tickets.contains(ticket));
+            }
             Change::OwnStatus { status } => self.own_status = Some(status.clone()),
             Change::Inbox(_) | Change::Read { .. } => {}
         }
+    }
+
+    /// Whether these records belong to [`Snapshot::directory`].
+    #[must_use]
+    pub fn names(opened: &LogRecords) -> bool {
+        let says = |record: &Record| matches!(DirectoryRecord::decode(record), Ok(it) if !it.is_broadcast());
+        opened.in_mesh_log && opened.records.iter().any(says)
+    }
+
+    fn log(&mut self, id: &LogId) -> &mut LogSnapshot {
+        self.logs.entry(*id).or_insert_with(|| LogSnapshot::new(LogPolicy::OPEN))
     }
 }

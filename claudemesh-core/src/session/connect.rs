@@ -5,13 +5,15 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
-use super::directory::MeshLog;
+use super::directory::fold;
+use super::logs::Logs;
 use super::{Action, Context, Identity, LoadError, Notice, Pending, Phase, Session, Snapshot};
 use crate::device::{DeviceRecord, PrekeyRing};
 use crate::envelope::{FlushCache, UnwrapCache, WrapCache};
 use crate::hash::Hash;
 use crate::id::{DeviceId, MessageId};
 use crate::key::PublicKey;
+use crate::log::directory::Directory;
 use crate::presence::Status;
 use crate::roster::Roster;
 use crate::time::Millis;
@@ -109,13 +111,13 @@ impl Session {
             Some(bytes) => Status::from_bytes(bytes).map_err(|_| LoadError::Malformed)?,
             None => Status::default(),
         };
-        let log = MeshLog::load(
-            &roster,
-            device,
-            snapshot.log_reader.as_ref().map(|bytes| &bytes[..]),
-            snapshot.log,
-            snapshot.log_seq,
-        )?;
+        let logs = Logs::load(mesh, device, snapshot.logs)?;
+        let mut directory = Directory::new();
+        for opened in &snapshot.directory {
+            for (at, record) in (0..).map(|index| (opened.offset, index)).zip(&opened.records) {
+                fold(&mut directory, opened, at, record);
+            }
+        }
         let prekeys = match &snapshot.prekeys {
             Some(ring) => PrekeyRing::restore(ring)?,
             None => PrekeyRing::new(),
@@ -169,12 +171,11 @@ impl Session {
             receipts: Vec::new(),
             notices_through: None,
             deferred: Vec::new(),
-            log_waits: None,
             flushes: FlushCache::new(),
             unwraps: UnwrapCache::new(),
             claims: Default::default(),
-            log,
-            refollow: false,
+            logs,
+            directory,
             name: snapshot.name,
             wished_label: None,
             own_status,
@@ -234,9 +235,7 @@ impl Session {
         self.deferred.clear();
         self.receipts.clear();
         self.notices_through = None;
-        self.log.forget_connection();
-        self.refollow = false;
-        self.log_waits = None;
+        self.logs.forget_connection();
         self.asked.clear();
         self.presence_due = None;
         self.requeue(false);
@@ -364,10 +363,12 @@ impl Session {
             (Pending::Records(_), Body::Error(error)) if error.code.is_retryable() => {
                 self.pause(error.retry_after_ms, cx);
             }
-            (Pending::LogFollow, Body::Error(error)) => self.on_follow_error(error.code, cx),
-            (Pending::LogFollow, _) => self.on_followed(),
-            (Pending::LogAppend, Body::LogAppended(appended)) => self.on_log_appended(&appended, cx),
-            (Pending::LogAppend, Body::Error(error)) => self.on_log_append_error(&error, cx),
+            (Pending::LogFollow(log), Body::Error(error)) => self.on_follow_error(&log, &error, cx),
+            (Pending::LogFollow(log), _) => self.on_followed(&log),
+            (Pending::LogAppend(log), Body::LogAppended(appended)) => self.on_log_appended(log, &appended, cx),
+            (Pending::LogAppend(log), Body::Error(error)) => self.on_log_append_error(log, &error, cx),
+            (Pending::LogRange(log), Body::LogEntries(reply)) if reply.log == log => self.on_log_fetched(&reply, cx),
+            (Pending::LogRange(log), _) => self.on_fetch_failed(&log, cx),
             (_, Body::Error(error)) if error.code == ErrorCode::Removed => self.halt(Fault::Removed, cx),
             (Pending::RosterRange { .. } | Pending::Reappend, Body::Error(_)) => {
                 cx.out.push(Action::Disconnect);
@@ -446,7 +447,7 @@ impl Session {
         self.ping_at = cx.now;
         self.presence_due = Some(cx.now);
         self.faults.remove(&Fault::Replaced);
-        self.follow_log(cx);
+        self.follow_logs(cx);
         for (token, append) in core::mem::take(&mut self.appends) {
             self.request_append(token, append, cx);
         }

@@ -56,7 +56,7 @@ impl Session {
             return;
         }
         // Without a current epoch there is nothing to seal under yet; the commit makes this due again.
-        let Some((epoch, secret)) = self.log.current() else {
+        let Some((epoch, secret)) = self.logs.mesh_epoch() else {
             self.presence_due = Some(cx.now.plus(LEASE * 500));
             return;
         };
@@ -89,7 +89,7 @@ impl Session {
             {
                 match Presence::verify(&bytes, &self.mesh, &key) {
                     Ok(presence) => {
-                        if let Some(secret) = self.log.secret(presence.epoch())
+                        if let Some(secret) = self.logs.mesh_secret(presence.epoch())
                             && peer.counter.accept(&presence)
                             && let Ok(status) = presence.open(secret)
                         {

@@ -177,7 +177,7 @@ impl Session {
             }
             _ => return,
         }
-        self.retry_log(number, cx);
+        self.retry_logs(number, cx);
         self.retry_deferred(Some(number), cx);
     }
 

@@ -311,8 +311,13 @@ impl ModelBroker {
                 Ok(wire::Done {}.into())
             }
             Body::LogAppend(append) => self.live.log_append(&device, &append),
+            Body::LogRange(range) => self.live.log_range(&range),
             Body::LogFollow(follow) => {
                 let mesh = self.live.mesh().ok_or(ErrorCode::UnknownMesh)?;
+                if follow.log != LogId::of_mesh(&mesh) && follow.from == 1 {
+                    // Nobody writes there.
+                    return Ok(wire::Done {}.into());
+                }
                 if follow.log != LogId::of_mesh(&mesh) || follow.from == 0 {
                     return Err(ErrorCode::UnknownLog);
                 }

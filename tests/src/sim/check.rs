@@ -4,7 +4,7 @@ use claudemesh_core::envelope::Priority;
 use claudemesh_core::log::LogReader;
 use claudemesh_core::session::{InboxBody, MessageState, Why};
 use claudemesh_core::wire::ErrorCode;
-use claudemesh_core::{DeviceId, MemberId, Roster};
+use claudemesh_core::{DeviceId, LogId, MemberId, Roster};
 
 use super::World;
 use super::peer::Process;
@@ -77,7 +77,7 @@ impl World {
             let name = session.directory().name_of(&member);
             need(name == Some(self.peers[other].name), || format!("peer {who} calls {other} {name:?}"))?;
         }
-        let missing: Vec<u64> = session.missing_epochs().collect();
+        let missing: Vec<u64> = session.missing_epochs(&LogId::of_mesh(&session.mesh())).collect();
         need(missing.is_empty(), || format!("peer {who} misses epochs {missing:?}"))
     }
 
@@ -85,8 +85,9 @@ impl World {
     fn check_removed(&self, roster: Option<&Roster>) -> Result<(), String> {
         let Some(gone) = self.plan.removed.filter(|_| !self.plan.rolls_back) else { return Ok(()) };
         let reader = |who: usize| {
-            let snapshot = self.peers[who].store.snapshot.log_reader.as_ref()?;
-            LogReader::restore(snapshot).ok()
+            let snapshot = &self.peers[who].store.snapshot;
+            let own = LogId::of_mesh(&self.peers[who].session()?.mesh());
+            LogReader::restore(snapshot.logs.get(&own)?.reader.as_ref()?).ok()
         };
         let now = reader(0).ok_or("the owner reads no log")?;
         let (epoch, secret) = now.keys().current().ok_or("the owner has no current epoch")?;

@@ -149,7 +149,7 @@ fn followers_get_what_is_there_and_what_comes() {
     let mut world = World::of(3);
     let own = LogId::of_mesh(&world.mesh);
     let hash = start(&world, own);
-    // The mesh's own log can be followed before anybody wrote.
+    // A log can be followed before anybody wrote.
     world.done(2, wire::LogFollow { log: own, from: 1, hash });
     let mut written = Written::begin(&mut world, 0, own, None);
     written.write(&mut world, 0);
@@ -281,7 +281,7 @@ fn another_history_is_named_as_such() {
     assert_eq!(world.refusal(0, follow), ErrorCode::BrokerRolledBack);
     let unknown = wire::LogRange { log: log(8), from: 1, limit: 1, hash: start(&world, log(8)) };
     assert_eq!(world.refusal(0, unknown), ErrorCode::UnknownLog);
-    let follow = wire::LogFollow { log: log(8), from: 1, hash: start(&world, log(8)) };
+    let follow = wire::LogFollow { log: log(8), from: 1, hash: start(&world, log(9)) };
     assert_eq!(world.refusal(0, follow), ErrorCode::UnknownLog);
 }
 

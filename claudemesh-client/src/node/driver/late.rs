@@ -30,6 +30,13 @@ pub(super) fn depth(batch: &Batch) -> Depth {
     let one = |change: &Change| match change {
         Change::Resume(_) | Change::State { state: MessageState::Accepted, .. } => Depth::Passing,
         Change::State { .. } | Change::OutboxDone { .. } => Depth::Repeated,
+        // A log is read again from where the store stands.
+        Change::LogEntry { .. }
+        | Change::LogRecords(_)
+        | Change::LogUnsealed { .. }
+        | Change::LogEpoch { .. }
+        | Change::LogReader { .. }
+        | Change::LogDone { .. } => Depth::Passing,
         _ => Depth::Durable,
     };
     batch.changes.iter().map(one).max().unwrap_or(Depth::Passing)
@@ -95,7 +102,7 @@ impl Late {
 #[cfg(test)]
 mod tests {
     use claudemesh_core::session::Why;
-    use claudemesh_core::{DeviceId, MemberId, Millis};
+    use claudemesh_core::{LogId, DeviceId, MemberId, Millis};
 
     use super::*;
 
@@ -120,7 +127,7 @@ mod tests {
             of(vec![state(MessageState::Refused(Why::NoDevice)), Change::OutboxDone { id: ID }]),
             Depth::Repeated
         );
-        assert_eq!(of(repeated().into_iter().chain([Change::LogSeq { seq: 1 }]).collect()), Depth::Durable);
+        assert_eq!(of(repeated().into_iter().chain([Change::LogSeq { log: LogId::from_bytes([1; 16]), seq: 1 }]).collect()), Depth::Durable);
     }
 
     #[test]

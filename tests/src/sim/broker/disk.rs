@@ -189,6 +189,19 @@ impl Disk {
         self.appended(position.offset)
     }
 
+    pub(super) fn log_range(&self, range: &wire::LogRange) -> Reply {
+        let wire::LogRange { log, from, limit, hash } = *range;
+        if Some(log) != self.mesh().map(|mesh| LogId::of_mesh(&mesh)) || from == 0 {
+            return Err(ErrorCode::UnknownLog);
+        }
+        if self.chain_at(from - 1) != Some(hash.0) {
+            return Err(ErrorCode::BrokerRolledBack);
+        }
+        let entries = self.log.iter().skip(from as usize - 1).take(limit as usize).cloned().collect();
+        let entries = List::from_vec(entries).map_err(|_| ErrorCode::TooLarge)?;
+        Ok(wire::LogEntries { log, from, entries, tail: self.log.len() as u64 }.into())
+    }
+
     fn appended(&self, offset: u64) -> Reply {
         let chain = HashBytes(self.chain_at(offset).ok_or(ErrorCode::Internal)?);
         Ok(wire::LogAppended { offset, chain, commits: self.commits + 1 }.into())
