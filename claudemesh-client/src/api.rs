@@ -7,9 +7,13 @@ mod event;
 mod mesh;
 mod message;
 mod presence;
+mod shared;
+mod topic;
 
 pub use error::*;
 pub use event::*;
 pub use mesh::*;
 pub use message::*;
 pub use presence::*;
+pub use shared::*;
+pub use topic::*;

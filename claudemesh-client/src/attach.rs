@@ -27,6 +27,7 @@ use http::{FAR_CALL, Http, Request};
 
 mod feed;
 mod http;
+mod rooms;
 mod sse;
 
 /// How long a daemon may take to stop.

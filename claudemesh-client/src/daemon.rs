@@ -19,6 +19,7 @@ use crate::service::Service;
 use socket::Socket;
 
 mod extract;
+mod rooms;
 mod routes;
 mod socket;
 mod start;

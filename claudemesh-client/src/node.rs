@@ -8,6 +8,7 @@ mod enter;
 mod feed;
 mod membership;
 mod messages;
+mod rooms;
 mod service;
 mod transport;
 mod view;

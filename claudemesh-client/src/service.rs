@@ -1,11 +1,16 @@
 //! What every backend can do. The embedded node and the attached daemon both implement [`Service`]; one conformance
 //! suite runs against both, and every frontend speaks to nothing else.
 
+mod rooms;
+
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
 use crate::api;
 use crate::error::Error;
+
+pub use rooms::Rooms;
+pub(crate) use rooms::room_calls;
 
 /// A future of a service call.
 pub type Call<'a, T> = BoxFuture<'a, Result<T, Error>>;
@@ -16,7 +21,7 @@ pub type MeshSelector<'a> = Option<&'a str>;
 /// Everything one home can do.
 ///
 /// Each call returns typed errors ([`crate::ErrorKind`]); none panics on any input.
-pub trait Service: Send + Sync {
+pub trait Service: Rooms {
     /// State of the process and all meshes.
     fn status(&self) -> Call<'_, api::Status>;
     /// Creates or resumes a mesh.

@@ -82,7 +82,9 @@ impl Inner {
             let checked = match range.await {
                 Ok(range) => check_reader(&range, &call.device, &hash),
                 // A log can be waited for; who may read it is seen when it begins.
-                Err(StoreError::Refused(Refusal::UnknownLog)) if from == 1 && hash.0 == Chain::new(log).tail().hash.0 => {
+                Err(StoreError::Refused(Refusal::UnknownLog))
+                    if from == 1 && hash.0 == Chain::new(log).tail().hash.0 =>
+                {
                     Ok(())
                 }
                 Err(error) => Err(error.into()),

@@ -16,7 +16,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::watch;
 
 use super::extract::{ApiError, Params, Payload};
-use super::until;
+use super::{rooms, until};
 use crate::api;
 use crate::error::{Error, ErrorKind};
 use crate::local::{
@@ -25,11 +25,11 @@ use crate::local::{
 };
 use crate::service::Service;
 
-type Reply<T> = Result<Json<T>, ApiError>;
+pub(super) type Reply<T> = Result<Json<T>, ApiError>;
 
 #[derive(Clone)]
-struct App {
-    service: Arc<dyn Service>,
+pub(super) struct App {
+    pub(super) service: Arc<dyn Service>,
     stop: watch::Sender<bool>,
 }
 
@@ -60,9 +60,8 @@ pub(super) fn router(service: Arc<dyn Service>, stop: watch::Sender<bool>) -> Ro
         (route::EVENTS, get(events)),
         (route::ACK, post(ack)),
     ];
-    routes
-        .into_iter()
-        .fold(Router::new(), |router, (path, method)| router.route(path, method))
+    let router = routes.into_iter().fold(Router::new(), |router, (path, method)| router.route(path, method));
+    rooms::routes(router)
         .route(route::SHUTDOWN, post(shutdown))
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
@@ -73,7 +72,7 @@ pub(super) fn router(service: Arc<dyn Service>, stop: watch::Sender<bool>) -> Ro
 impl App {
     /// Makes a call that runs to its end even if the caller goes away: half a join or half a send helps nobody. A
     /// panic becomes an answer.
-    async fn call<T, F>(&self, call: impl FnOnce(Arc<dyn Service>) -> F) -> Reply<T>
+    pub(super) async fn call<T, F>(&self, call: impl FnOnce(Arc<dyn Service>) -> F) -> Reply<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
@@ -89,7 +88,7 @@ impl App {
     }
 
     /// Makes a call that waits. It ends with its caller, or when the daemon stops.
-    async fn wait<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Reply<T> {
+    pub(super) async fn wait<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Reply<T> {
         tokio::select! {
             result = call => Ok(Json(result?)),
             () = until(self.stop.subscribe()) => {

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use claudemesh_core::log::Record;
+use claudemesh_core::log::directory::RecordAt;
 use claudemesh_core::session::{
     Action, Append, AppendError, Change, Command, Fault, Identity, Input, Notice, Outgoing, Session,
 };
-use claudemesh_core::log::Record;
-use claudemesh_core::log::directory::RecordAt;
 use claudemesh_core::wire::{ErrorCode, Frame};
 use claudemesh_core::{LogId, MeshId, MessageId, Millis, PublicKey, SigningKey};
 use rand_core::UnwrapErr;

@@ -47,12 +47,13 @@ pub(super) fn apply(tx: &Connection, mesh: i64, change: &Change, rows: &mut LogR
             .prepare_cached("UPDATE log SET followed = 1, policy = ?2 WHERE n = ?1")?
             .execute(params![rows.row(tx, mesh, log)?, codec::encode(policy)])
             .map(drop),
-        Change::LogClosed { log } => tx
-            .prepare_cached("UPDATE log SET followed = 0 WHERE n = ?1")?
-            .execute([rows.row(tx, mesh, log)?])
-            .map(drop),
+        Change::LogClosed { log } => {
+            tx.prepare_cached("UPDATE log SET followed = 0 WHERE n = ?1")?.execute([rows.row(tx, mesh, log)?]).map(drop)
+        }
         Change::LogEntry { log, offset, link, sealed } => tx
-            .prepare_cached("INSERT OR REPLACE INTO log_link (key, chain, kind, epoch, roster) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .prepare_cached(
+                "INSERT OR REPLACE INTO log_link (key, chain, kind, epoch, roster) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
             .execute(params![
                 rows.row(tx, mesh, log)? * SPAN + number(*offset),
                 link.chain,
@@ -174,7 +175,8 @@ fn load_one(db: &Connection, mesh: i64, n: i64) -> Result<LogSnapshot, Error> {
 
 fn read_link(row: &Row<'_>, log: &mut LogSnapshot) -> rusqlite::Result<()> {
     let kind: Option<i64> = row.get(2)?;
-    log.links.push(LogLink { chain: row.get(1)?, kind: kind.and_then(|code| EntryKind::from_code(code.unsigned_abs())) });
+    log.links
+        .push(LogLink { chain: row.get(1)?, kind: kind.and_then(|code| EntryKind::from_code(code.unsigned_abs())) });
     if let Some(epoch) = row.get::<_, Option<i64>>(3)? {
         let offset = row.get::<_, i64>(0)?.unsigned_abs() % SPAN.unsigned_abs();
         let roster_index = row.get::<_, Option<i64>>(4)?.unwrap_or_default().unsigned_abs();

@@ -216,7 +216,8 @@ mod tests {
 
     #[test]
     fn broadcasts_come_out_as_they_went_in() {
-        let record = DirectoryRecord::Broadcast { id: MessageId::from_bytes([3; 16]), content: Bytes(std::vec![7; 40]) };
+        let record =
+            DirectoryRecord::Broadcast { id: MessageId::from_bytes([3; 16]), content: Bytes(std::vec![7; 40]) };
         assert_eq!(Directory::new().apply((1, 0), &BOB, false, &record.clone().encode(), is_name), Some(record));
     }
 }

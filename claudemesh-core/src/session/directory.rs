@@ -7,8 +7,8 @@ use super::message::{InboxBody, InboxRow};
 use super::{Action, Change, Context, Notice, Session};
 use crate::address::Name;
 use crate::envelope::{Content, ContentBody};
-use crate::log::{Membership, Record};
 use crate::log::directory::{Directory, DirectoryRecord};
+use crate::log::{Membership, Record};
 
 impl Session {
     /// Names and label as the directory has them.

@@ -12,8 +12,8 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
-pub use one::{InFlight, LogLink, LogPolicy, LogSnapshot, MAX_QUEUED, SealedAt};
 use one::Log;
+pub use one::{InFlight, LogLink, LogPolicy, LogSnapshot, MAX_QUEUED, SealedAt};
 
 use super::{Action, Change, Context, Fault, LoadError, Notice, Pending, Session};
 use crate::codec::HashBytes;
@@ -22,9 +22,7 @@ use crate::hash::Hash;
 use crate::id::{DeviceId, LogId, MemberId, MeshId};
 use crate::key::Secret32;
 use crate::log::directory::RecordAt;
-use crate::log::{
-    HistoryPolicy, LogEntry, LogError, LogEvent, Membership, Past, Position, Record, Served,
-};
+use crate::log::{HistoryPolicy, LogEntry, LogError, LogEvent, Membership, Past, Position, Record, Served};
 use crate::time::Millis;
 use crate::wire::{self, ErrorCode, Frame};
 
@@ -76,7 +74,8 @@ impl Logs {
         for id in [own, LogId::of_general(&mesh)] {
             snapshots.entry(id).or_insert_with(|| LogSnapshot::new(LogPolicy::OPEN));
         }
-        let next_ticket = snapshots.values().filter_map(|log| log.queue.keys().next_back()).max().map_or(1, |it| it + 1);
+        let next_ticket =
+            snapshots.values().filter_map(|log| log.queue.keys().next_back()).max().map_or(1, |it| it + 1);
         let mut logs = BTreeMap::new();
         for (id, snapshot) in snapshots {
             logs.insert(id, Log::load(mesh, id, device, snapshot)?);
@@ -379,7 +378,12 @@ impl Session {
         log.link.refollow |= !log.link.followed;
     }
 
-    pub(super) fn on_log_append_error<R: CryptoRng>(&mut self, id: LogId, error: &wire::Error, cx: &mut Context<'_, R>) {
+    pub(super) fn on_log_append_error<R: CryptoRng>(
+        &mut self,
+        id: LogId,
+        error: &wire::Error,
+        cx: &mut Context<'_, R>,
+    ) {
         let Some(log) = self.logs.open(&id) else { return };
         log.link.busy = false;
         log.link.retry_at = Some(cx.now.plus(error.retry_after_ms.unwrap_or(RETRY_AFTER)));
@@ -425,7 +429,9 @@ impl Session {
         else {
             return;
         };
-        let Some(hash) = log.past.hash_at(from - 1).or_else(|| log.reader.tip().chain().hash_at(from - 1)) else { return };
+        let Some(hash) = log.past.hash_at(from - 1).or_else(|| log.reader.tip().chain().hash_at(from - 1)) else {
+            return;
+        };
         log.link.fetches = true;
         let request = self.request(Pending::LogRange(id));
         let frame = wire::LogRange { log: id, from, limit: FETCH, hash: HashBytes(hash) };

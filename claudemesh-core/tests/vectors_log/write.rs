@@ -143,7 +143,8 @@ fn mesh_log(roster: &Roster, invalid: &mut Vec<Value>) -> Value {
     let compaction = stage.by("ann", |writer, _| build_compaction(writer, 4, &[3, 6]).unwrap());
     stage.append(&compaction, &[]);
     // Bob writes with an older position in sight and a gap in his seqs.
-    let broadcast = DirectoryRecord::Broadcast { id: MessageId::from_bytes([7; 16]), content: Bytes(vec![0xa0]) }.encode();
+    let broadcast =
+        DirectoryRecord::Broadcast { id: MessageId::from_bytes([7; 16]), content: Bytes(vec![0xa0]) }.encode();
     let secret = stage.secrets[&4].clone();
     let seen = Position { offset: 9, hash: HashBytes(stage.hash_at(9).unwrap()) };
     let entry = stage.by("bob", |writer, rng| {

@@ -102,7 +102,7 @@ impl Late {
 #[cfg(test)]
 mod tests {
     use claudemesh_core::session::Why;
-    use claudemesh_core::{LogId, DeviceId, MemberId, Millis};
+    use claudemesh_core::{DeviceId, LogId, MemberId, Millis};
 
     use super::*;
 
@@ -127,7 +127,10 @@ mod tests {
             of(vec![state(MessageState::Refused(Why::NoDevice)), Change::OutboxDone { id: ID }]),
             Depth::Repeated
         );
-        assert_eq!(of(repeated().into_iter().chain([Change::LogSeq { log: LogId::from_bytes([1; 16]), seq: 1 }]).collect()), Depth::Durable);
+        assert_eq!(
+            of(repeated().into_iter().chain([Change::LogSeq { log: LogId::from_bytes([1; 16]), seq: 1 }]).collect()),
+            Depth::Durable
+        );
     }
 
     #[test]
