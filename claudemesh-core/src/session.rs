@@ -114,8 +114,8 @@ pub enum Command {
 pub struct Outgoing {
     /// Message id.
     pub id: MessageId,
-    /// Member addressed.
-    pub to: MemberId,
+    /// Members addressed: one, or those of a group; at most [`crate::envelope::MAX_RECIPIENTS`].
+    pub to: Vec<MemberId>,
     /// Session addressed.
     pub session: Option<String>,
     /// Sending session.

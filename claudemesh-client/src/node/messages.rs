@@ -115,7 +115,7 @@ fn compose(
     };
     let outgoing = Outgoing {
         id,
-        to: member,
+        to: vec![member],
         session: target,
         from_session: request.session,
         text: request.text,
@@ -128,7 +128,7 @@ fn compose(
 
 fn fingerprint(message: &Outgoing) -> [u8; 32] {
     FINGERPRINT.hash(&[
-        message.to.as_bytes(),
+        message.to.iter().flat_map(|member| *member.as_bytes()).collect::<Vec<u8>>().as_slice(),
         &message.reply_to.map(|id| *id.as_bytes()).unwrap_or_default(),
         message.session.as_deref().unwrap_or_default().as_bytes(),
         &[0],

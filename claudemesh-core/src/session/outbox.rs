@@ -10,7 +10,7 @@ use super::message::{MessageState, OutRecipient, OutboxKind, OutboxRow, SealedAt
 use super::{Action, Change, Context, Fault, Outgoing, Pending, Session};
 use crate::codec::{Bytes, HashBytes, List};
 use crate::envelope::{
-    Content, ContentBody, Draft, Header, Lane, MAX_FLUSH, Priority, Recipient, Submission, seal_flush,
+    Content, ContentBody, Draft, Header, Lane, MAX_FLUSH, MAX_RECIPIENTS, Priority, Recipient, Submission, seal_flush,
 };
 use crate::id::{DeviceId, MemberId, MessageId};
 use crate::time::Millis;
@@ -25,35 +25,39 @@ const EXPIRY_GRACE: u64 = 24 * 3600 * 1000;
 
 impl Session {
     pub(super) fn send_text<R: CryptoRng>(&mut self, outgoing: Outgoing, cx: &mut Context<'_, R>) {
-        let Some(target) = self.pick_device(&outgoing.to) else {
-            // The member has no live device now; nothing can be addressed, so nothing is promised.
-            let state = MessageState::Refused(Why::NoDevice);
-            let device = DeviceId::from_bytes([0; 32]);
-            return cx.persist(Change::State {
-                id: outgoing.id,
-                device,
-                member: outgoing.to,
-                state,
-                at: cx.now,
-                visible: true,
-            });
-        };
+        let mut recipients = Vec::new();
+        for member in &outgoing.to {
+            match self.pick_device(member) {
+                Some(target) => recipients.push(self.recipient(target, *member, true)),
+                // The member has no live device now; nothing can be addressed, so nothing is promised.
+                None => cx.persist(Change::State {
+                    id: outgoing.id,
+                    device: DeviceId::from_bytes([0; 32]),
+                    member: *member,
+                    state: MessageState::Refused(Why::NoDevice),
+                    at: cx.now,
+                    visible: true,
+                }),
+            }
+        }
+        if recipients.is_empty() {
+            return;
+        }
         let content = Content {
-            acting: vec![target],
+            acting: recipients.iter().map(|recipient| recipient.device).collect(),
             target_session: outgoing.session,
             sending_session: outgoing.from_session,
             sent_at: cx.now,
             priority: outgoing.priority,
             reply_to: outgoing.reply_to,
             hops: 0,
-            addressed: vec![outgoing.to],
+            addressed: outgoing.to,
             body: ContentBody::Text(outgoing.text),
         };
-        let mut recipients = vec![self.recipient(target, outgoing.to, true)];
         // The other devices of both sides get copies.
-        for device in self.roster.devices_of(&outgoing.to).chain(self.roster.devices_of(&self.member)) {
+        for device in content.addressed.iter().chain([&self.member]).flat_map(|member| self.roster.devices_of(member)) {
             let is_new = recipients.iter().all(|recipient| recipient.device != device.id);
-            let copy = device.is_live() && is_new && device.id != self.device;
+            let copy = device.is_live() && is_new && device.id != self.device && recipients.len() < MAX_RECIPIENTS;
             if copy && self.fresh_prekey(&device.id, cx.now).is_some() {
                 recipients.push(self.recipient(device.id, device.member, false));
             }

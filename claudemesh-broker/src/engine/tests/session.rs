@@ -103,7 +103,7 @@ fn pair(world: &mut World) -> [Client; 2] {
 fn say(world: &mut World, from: &mut Client, to: MemberId, text: String) {
     let outgoing = Outgoing {
         id: MessageId::generate(world.now, &mut world.rng),
-        to,
+        to: vec![to],
         session: None,
         from_session: None,
         text,

@@ -70,7 +70,7 @@ impl World {
         let sent = self.sent.entry(n).or_insert(sent);
         Outgoing {
             id: sent.id,
-            to,
+            to: vec![to],
             session: None,
             from_session: None,
             text: sent.text.clone(),
