@@ -86,7 +86,7 @@ hex_id!(
     InviteId, 32, "invite id"
 );
 hex_id!(
-    /// A log: sixteen random bytes, or derived for the mesh's own log.
+    /// A log: sixteen random bytes, or derived for the mesh's own log and that of `#general`.
     LogId, 16, "log id"
 );
 
@@ -94,7 +94,17 @@ impl LogId {
     /// The id of the mesh's own log.
     #[must_use]
     pub fn of_mesh(mesh: &MeshId) -> Self {
-        let hash = Label::new("mesh-log").hash(&[&mesh.0]);
+        Self::derived("mesh-log", mesh)
+    }
+
+    /// The id of the log of `#general`.
+    #[must_use]
+    pub fn of_general(mesh: &MeshId) -> Self {
+        Self::derived("general-log", mesh)
+    }
+
+    fn derived(label: &'static str, mesh: &MeshId) -> Self {
+        let hash = Label::new(label).hash(&[&mesh.0]);
         let mut id = [0; 16];
         id.copy_from_slice(&hash[..16]);
         Self(id)
