@@ -12,6 +12,12 @@
 use alloc::string::{String, ToString};
 use core::{fmt, str::FromStr};
 
+use minicbor::{
+    Decode, Decoder, Encode, Encoder,
+    decode::Error as DecodeError,
+    encode::{Error as EncodeError, Write},
+};
+
 mod name;
 mod resolve;
 
@@ -185,6 +191,18 @@ impl GroupPath {
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
         other.0.strip_prefix(&self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+impl<C> Encode<C> for GroupPath {
+    fn encode<W: Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), EncodeError<W::Error>> {
+        e.str(&self.0)?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for GroupPath {
+    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, DecodeError> {
+        Self::new(d.str()?).map_err(|_| DecodeError::message("not a group"))
     }
 }
 

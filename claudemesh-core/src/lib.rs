@@ -33,6 +33,7 @@ pub mod log;
 pub mod merkle;
 pub mod presence;
 pub mod receipt;
+pub mod record;
 pub mod roster;
 pub mod runs;
 pub mod safety;

@@ -1,4 +1,4 @@
-//! Frames between client and broker, and the handshake that opens a connection. `docs/protocol.md` §9–§10.
+//! Frames between client and broker, and the handshake that opens a connection. `docs/protocol.md` §10–§11.
 
 mod code;
 mod frame;

@@ -445,7 +445,7 @@ fn presence_vectors() -> Value {
         })
         .collect();
     json!({
-        "description": "Presence (protocol section 8). valid: `bytes` is `status` sealed with `epoch_secret` and `nonce`, \
+        "description": "Presence (protocol section 9). valid: `bytes` is `status` sealed with `epoch_secret` and `nonce`, \
                         signed with `seed`. invalid: verifying `bytes` for the device with key `public` in `mesh`, then \
                         opening with `epoch_secret`, fails with `error`.",
         "valid": valid,

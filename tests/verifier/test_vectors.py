@@ -2,7 +2,7 @@
 
 from vectors import FOLDER, load
 
-REPLAYED = {"device", "envelope", "invite", "log", "presence", "receipt", "roster"}
+REPLAYED = {"device", "envelope", "invite", "log", "presence", "receipt", "record", "roster"}
 
 
 def test_every_file_is_replayed():

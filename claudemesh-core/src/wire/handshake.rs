@@ -102,7 +102,7 @@ impl Default for Limits {
     }
 }
 
-/// The device's own last accepted envelope, as the broker stored it: `docs/protocol.md` §9, key 8.
+/// The device's own last accepted envelope, as the broker stored it: `docs/protocol.md` §10, key 8.
 pub type SentProof = Bytes;
 
 /// What the broker signs of its welcome.
