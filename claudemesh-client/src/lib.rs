@@ -46,6 +46,7 @@
 #[cfg(not(unix))]
 compile_error!("claudemesh runs on Linux and macOS; Windows is not supported yet");
 
+mod address;
 pub mod api;
 mod attach;
 #[cfg(feature = "daemon")]
@@ -55,6 +56,7 @@ mod home;
 mod local;
 mod mesh;
 pub mod node;
+mod rooms;
 pub mod service;
 mod store;
 #[cfg(any(test, feature = "testing"))]

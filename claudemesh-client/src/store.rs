@@ -5,9 +5,10 @@
 //! together share one.
 
 mod load;
-mod log;
+pub(crate) mod log;
 mod query;
 mod schema;
+pub(crate) mod view;
 mod write;
 
 use std::fs::File;
@@ -192,6 +193,12 @@ fn run(mut state: State, queue: &mpsc::Receiver<Request>) {
             let _ = reply.send(answer);
         }
     }
+}
+
+/// A store of nobody's, in memory.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn memory() -> Result<Connection, Error> {
+    schema::open(None)
 }
 
 const UNWRITABLE: (&str, &str) = (

@@ -13,6 +13,7 @@ use crate::api;
 use crate::error::{Error, ErrorKind};
 use crate::service::{MeshSelector, Service};
 
+mod rooms;
 mod service;
 
 const NOW: &str = "2026-01-01T00:00:00Z";
@@ -53,6 +54,7 @@ struct FakeMesh {
     feed: VecDeque<api::EventRecord>,
     position: u64,
     consumers: BTreeMap<String, u64>,
+    rooms: Option<rooms::Folded>,
 }
 
 #[derive(Debug)]
@@ -245,6 +247,7 @@ impl State {
             feed: VecDeque::new(),
             position: 0,
             consumers: BTreeMap::new(),
+            rooms: None,
         });
         id
     }

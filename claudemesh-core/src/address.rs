@@ -22,7 +22,7 @@ mod name;
 mod resolve;
 
 pub use name::{MAX_NAME_BYTES, Name, NameError, SessionName};
-pub use resolve::{Candidate, ResolveError, resolve};
+pub use resolve::{Candidate, ResolveError, resolve, suggest};
 
 /// The shortest hexadecimal text that may be read as a key prefix.
 pub const MIN_KEY_PREFIX: usize = 8;

@@ -30,7 +30,7 @@ use rand_core::CryptoRng;
 
 pub use change::{Change, MAX_RECENT, Snapshot};
 pub use connect::Fault;
-pub use logs::{InFlight, LogLink, LogPolicy, LogRecords, LogSnapshot, MAX_QUEUED, SealedAt};
+pub use logs::{InFlight, LogLink, LogPolicy, LogRecords, LogSnapshot, LogUse, MAX_QUEUED, SealedAt};
 pub use message::{InboxBody, InboxRow, MessageState, OutRecipient, OutboxKind, OutboxRow, SealedAttempt, Why};
 pub use presence::PeerPresence;
 pub use roster::{Append, AppendError};
@@ -98,6 +98,13 @@ pub enum Command {
     },
     /// Follows a log no longer.
     CloseLog(LogId),
+    /// Tells members that a private log is open to them.
+    InviteToLog {
+        /// The log.
+        log: LogId,
+        /// The members.
+        members: Vec<MemberId>,
+    },
     /// Writes a record to a log; answered by [`Notice::Written`] under the same token.
     Write {
         /// Names the request.
@@ -379,6 +386,7 @@ impl Session {
             Command::SetLabel(label) => self.wished_label = Some(label),
             Command::OpenLog { log, policy } => self.open_log(log, policy, cx),
             Command::CloseLog(log) => self.close_log(log, cx),
+            Command::InviteToLog { log, members } => self.invite_to_log(log, &members, cx),
             Command::Write { token, log, record } => self.write_record(token, log, record, cx),
         }
     }
@@ -409,7 +417,7 @@ impl Session {
                 Some(self.ping_at),
                 self.pong_by,
                 self.retry_at,
-                self.logs.deadline(),
+                self.logs.deadline(self.last_now),
                 self.presence_due,
                 self.next_expiry(),
             ]

@@ -269,8 +269,8 @@ pub struct TopicResolve {
 /// Something that asks for attention.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Notification {
-    /// Its number.
-    pub id: u64,
+    /// Its id.
+    pub id: String,
     /// `mention`, `reply`, `task` or `topic`.
     pub kind: String,
     /// Who caused it.
@@ -310,8 +310,8 @@ pub struct Notifications {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NotificationRead {
-    /// Their numbers; empty for all.
-    pub ids: Vec<u64>,
+    /// Their ids; empty for all.
+    pub ids: Vec<String>,
 }
 
 /// How many were changed.

@@ -51,12 +51,12 @@ type AppendReply = oneshot::Sender<Result<u64, AppendError>>;
 type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
 /// Makes a message with what the session knows.
-pub(crate) type Compose = Box<dyn FnOnce(&Session) -> Result<(Outgoing, MemberRef), Error> + Send>;
+pub(crate) type Compose = Box<dyn FnOnce(&Session) -> Result<(Outgoing, Vec<MemberRef>), Error> + Send>;
 
 /// What the service asks of a driver.
 pub(crate) enum Order {
     /// Sends a message; answered when it is on disk: with whom it goes to, and whether there is more to say of it.
-    Send { compose: Compose, fingerprint: Option<[u8; 32]>, reply: Reply<(MemberRef, bool)> },
+    Send { compose: Compose, fingerprint: Option<[u8; 32]>, reply: Reply<(Vec<MemberRef>, bool)> },
     /// Hands a command to the session; answered when its effects are on disk.
     Command(Command, Reply<()>),
     /// Changes the roster; answered with the entry's index.
@@ -154,7 +154,7 @@ impl Handle {
     }
 }
 
-fn stopped() -> Error {
+pub(crate) fn stopped() -> Error {
     Error::new(ErrorKind::Refused, "this mesh is no longer active here").with_hint("see `claudemesh mesh list`")
 }
 
@@ -177,8 +177,8 @@ async fn load(start: &Start) -> Result<Session, Error> {
 /// Who waits for a message to be on disk, and whom it goes to.
 struct SendReply {
     id: MessageId,
-    to: MemberRef,
-    reply: Reply<(MemberRef, bool)>,
+    to: Vec<MemberRef>,
+    reply: Reply<(Vec<MemberRef>, bool)>,
 }
 
 #[derive(Default)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use claudemesh_core::address::{Address, Candidate, ResolveError, resolve};
+use claudemesh_core::address::{Address, Candidate};
 use claudemesh_core::envelope::Priority;
 use claudemesh_core::hash::Label;
 use claudemesh_core::session::{Command, Outgoing, Session};
@@ -12,8 +12,10 @@ use tokio::time::Instant;
 
 use super::driver::{Compose, Order, now, rng};
 use super::{Active, Node, view};
+use crate::address::{choose, message_id};
 use crate::api;
 use crate::error::{Error, ErrorKind};
+use crate::rooms::group;
 use crate::store::{MeshRow, MessageRow};
 
 /// Seconds a message may wait unless said otherwise.
@@ -32,7 +34,7 @@ pub(super) fn resolve_member(
     })?;
     let Address::Member { member, session: target } = address else {
         return Err(Error::new(ErrorKind::Usage, format!("{text:?} is not a person"))
-            .with_hint("messages go to one member: see `claudemesh peers`"));
+            .with_hint("name one member: see `claudemesh peers`"));
     };
     let names = view::Names::new(session, row);
     let candidates = session.roster().members().filter(|member| member.is_live()).map(|member| Candidate {
@@ -40,34 +42,16 @@ pub(super) fn resolve_member(
         name: names.get(&member.id),
         devices: &member.devices,
     });
-    match resolve(candidates, &member) {
-        Ok(id) => Ok((id, target.map(|session| session.as_str().to_owned()))),
-        Err(ResolveError::Ambiguous { candidates }) => {
-            let fits: Vec<String> = candidates
-                .iter()
-                .map(|(id, name)| format!("{} ({})", name.as_deref().unwrap_or("?"), &id.to_string()[..12]))
-                .collect();
-            Err(Error::new(ErrorKind::Ambiguous, format!("{text:?} fits several members: {}", fits.join(", ")))
-                .with_hint("use 8 or more digits of the key"))
-        }
-        Err(ResolveError::Unknown { suggestions }) => {
-            let hint = if suggestions.is_empty() {
-                "see `claudemesh peers`".to_owned()
-            } else {
-                format!("did you mean {}?", suggestions.join(", "))
-            };
-            Err(Error::new(ErrorKind::NotFound, format!("nobody here is called {text:?}")).with_hint(hint))
-        }
-        Err(error) => Err(Error::new(ErrorKind::NotFound, error.to_string())),
-    }
+    let id = choose(candidates, &member, text)?;
+    Ok((id, target.map(|session| session.as_str().to_owned())))
 }
 
-pub(super) fn message_id(text: &str) -> Result<MessageId, Error> {
-    text.parse().map_err(|error| {
-        Error::new(ErrorKind::Usage, format!("{text:?} is no message id"))
-            .with_hint("message ids are UUIDs, like 0198c0de-0000-7000-8000-000000000000")
-            .with_source(error)
-    })
+pub(super) fn core_priority(priority: api::Priority) -> Priority {
+    match priority {
+        api::Priority::Now => Priority::Now,
+        api::Priority::Next => Priority::Next,
+        api::Priority::Low => Priority::Low,
+    }
 }
 
 fn check_text(text: &str, limit: u64) -> Result<(), Error> {
@@ -84,20 +68,24 @@ fn check_text(text: &str, limit: u64) -> Result<(), Error> {
     Ok(())
 }
 
-/// The message a request asks for, and whom it goes to.
-fn compose(
-    session: &Session,
-    row: &MeshRow,
-    to: &str,
-    request: api::SendRequest,
-    id: MessageId,
-    reply_to: Option<MessageId>,
-) -> Result<(Outgoing, api::MemberRef), Error> {
+fn one_member(session: &Session, row: &MeshRow, to: &str) -> Result<(Vec<MemberId>, Option<String>), Error> {
     let (member, target) = resolve_member(session, row, to)?;
     if member == session.member() {
         return Err(Error::new(ErrorKind::Usage, "that is you: a message to yourself goes nowhere")
             .with_hint("see `claudemesh peers` for the others"));
     }
+    Ok((vec![member], target))
+}
+
+/// The message a request asks for, and whom it goes to.
+fn compose(
+    session: &Session,
+    row: &MeshRow,
+    (to, target): (Vec<MemberId>, Option<String>),
+    request: api::SendRequest,
+    id: MessageId,
+    reply_to: Option<MessageId>,
+) -> Result<(Outgoing, Vec<api::MemberRef>), Error> {
     let limits = session.limits();
     check_text(&request.text, limits.max_text)?;
     let ttl = request.ttl.unwrap_or(DEFAULT_TTL);
@@ -108,14 +96,10 @@ fn compose(
         )
         .with_hint("for example --ttl 7d"));
     }
-    let priority = match request.priority {
-        api::Priority::Now => Priority::Now,
-        api::Priority::Next => Priority::Next,
-        api::Priority::Low => Priority::Low,
-    };
+    let priority = core_priority(request.priority);
     let outgoing = Outgoing {
         id,
-        to: vec![member],
+        to,
         session: target,
         from_session: request.session,
         text: request.text,
@@ -123,7 +107,8 @@ fn compose(
         reply_to,
         ttl: ttl * 1000,
     };
-    Ok((outgoing, view::member_ref(session, row, &member)))
+    let names = outgoing.to.iter().map(|member| view::member_ref(session, row, member)).collect();
+    Ok((outgoing, names))
 }
 
 fn fingerprint(message: &Outgoing) -> [u8; 32] {
@@ -145,23 +130,37 @@ impl Node {
         };
         self.live(mesh).await?;
         let to = to.clone();
+        let group = match to.parse() {
+            Ok(Address::Everyone) => return self.broadcast(mesh, request).await,
+            Ok(Address::Topic(topic)) => return self.post_message(mesh, topic.as_str(), request).await,
+            Ok(Address::Group(path)) => {
+                Some(self.ask(mesh, move |db, ground| group::reached(db, ground, &path)).await?)
+            }
+            _ => None,
+        };
         let reply_to = request.reply_to.as_deref().map(message_id).transpose()?;
         let named = request.id.as_deref().map(message_id).transpose()?;
         let id = named.unwrap_or_else(|| MessageId::generate(now(), &mut rng()));
         let row = mesh.row();
-        let compose = move |session: &Session| compose(session, &row, &to, request, id, reply_to);
+        let compose = move |session: &Session| {
+            let target = match group {
+                Some(members) => (members, None),
+                None => one_member(session, &row, &to)?,
+            };
+            compose(session, &row, target, request, id, reply_to)
+        };
         let Some(id) = named else {
             return self.send_composed(mesh, id, None, Box::new(compose)).await;
         };
         // Only ids that the caller chose can come twice.
         let _sending = mesh.sending.lock().await;
-        let (outgoing, name) = mesh.handle()?.look(compose).await??;
+        let (outgoing, names) = mesh.handle()?.look(compose).await??;
         let fingerprint = fingerprint(&outgoing);
         match self.store.fingerprint(mesh.store_row, *id.as_bytes()).await? {
             Some(known) if known == fingerprint => self.sent(mesh, id).await,
             Some(_) => Err(Error::new(ErrorKind::Conflict, format!("{id} was sent before with other content"))
                 .with_hint("use a new id for a new message")),
-            None => self.send_composed(mesh, id, Some(fingerprint), Box::new(move |_| Ok((outgoing, name)))).await,
+            None => self.send_composed(mesh, id, Some(fingerprint), Box::new(move |_| Ok((outgoing, names)))).await,
         }
     }
 
@@ -174,13 +173,20 @@ impl Node {
     ) -> Result<api::Sent, Error> {
         let (reply, answer) = oneshot::channel();
         mesh.handle()?.order(Order::Send { compose, fingerprint, reply }).await?;
-        let (name, eventful) =
+        let (names, eventful) =
             answer.await.map_err(|_| Error::new(ErrorKind::Internal, "the mesh stopped while sending"))??;
         if !eventful {
             // The store has nothing to add, and asking it would wait behind the next commit.
-            return Ok(api::Sent { id: id.to_string(), state: api::State::Queued, to: vec![name], reason: None });
+            return Ok(api::Sent { id: id.to_string(), state: api::State::Queued, to: names, reason: None });
         }
         self.sent(mesh, id).await
+    }
+
+    /// A message to a topic is a post.
+    async fn post_message(&self, mesh: &Active, topic: &str, request: api::SendRequest) -> Result<api::Sent, Error> {
+        let api::SendRequest { text, id, reply_to, session, .. } = request;
+        let posted = self.post(mesh, api::PostRequest { topic: topic.into(), text, id, reply_to, session }).await?;
+        Ok(api::Sent { id: posted.id, state: posted.state, to: Vec::new(), reason: None })
     }
 
     async fn rows(&self, mesh: &Active, id: MessageId) -> Result<Vec<MessageRow>, Error> {

@@ -1,24 +1,160 @@
-//! Conversations and shared knowledge of a running mesh.
+//! Conversations and shared knowledge of a running mesh: plans are written to their logs, answers come from the views.
 
-use futures_util::FutureExt;
+mod calls;
+mod topics;
 
-use super::Node;
-use crate::api;
+use std::time::Duration;
+
+use claudemesh_core::log::Record;
+use claudemesh_core::log::directory::RecordAt;
+use claudemesh_core::session::Session;
+use claudemesh_core::wire::ErrorCode;
+use claudemesh_core::{LogId, MemberId};
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::driver::{Order, now};
+use super::{Active, Node, view};
 use crate::error::{Error, ErrorKind};
-use crate::service::{Call, MeshSelector, Rooms, room_calls};
+use crate::rooms::{self, Ground, Person, Plan};
+use crate::store::MeshRow;
 
-macro_rules! unfinished {
-    ($($(#[$doc:meta])* $name:ident($request:ident) -> $answer:ident, $path:literal, $manner:ident;)*) => {
-        impl Rooms for Node {
-            $(fn $name<'a>(&'a self, _: MeshSelector<'a>, _: api::$request) -> Call<'a, api::$answer> {
-                async move { Err(Error::new(ErrorKind::Internal, "not there yet")) }.boxed()
-            })*
-        }
-        impl Rooms for crate::testing::Fake {
-            $(fn $name<'a>(&'a self, _: MeshSelector<'a>, _: api::$request) -> Call<'a, api::$answer> {
-                async move { Err(Error::new(ErrorKind::Internal, "not there yet")) }.boxed()
-            })*
-        }
+/// How long a change waits to be in the log.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a change waits until what it depends on can be read.
+const COMPLETION: Duration = Duration::from_secs(5);
+/// How long a post waits for it before it counts as queued.
+const GLANCE: Duration = Duration::from_secs(2);
+
+fn ground(mesh: i64, session: &Session, row: &MeshRow) -> Ground {
+    let names = view::Names::new(session, row);
+    let person = |member: &claudemesh_core::roster::Member| Person {
+        id: member.id,
+        name: names.get(&member.id).unwrap_or_default().to_owned(),
+        devices: member.devices.clone(),
+        live: member.is_live(),
+        is_admin: member.role != claudemesh_core::roster::Role::Member,
     };
+    let missing = session.logs().map(|log| (log, session.missing_epochs(&log).collect::<Vec<_>>()));
+    let own = session.member();
+    Ground {
+        mesh,
+        id: session.mesh(),
+        own,
+        is_admin: session.roster().member(&own).is_some_and(|member| person(member).is_admin),
+        people: session.roster().members().map(|member| (member.id, person(member))).collect(),
+        missing: missing.filter(|(_, epochs)| !epochs.is_empty()).collect(),
+        now: now().0,
+    }
 }
-room_calls!(unfinished);
+
+impl Node {
+    pub(super) async fn ground(mesh: &Active) -> Result<Ground, Error> {
+        let store_row = mesh.store_row;
+        mesh.look(move |session, row| ground(store_row, session, row)).await
+    }
+
+    /// Asks the views.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        mesh: &Active,
+        question: impl FnOnce(&Connection, &Ground) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let ground = Self::ground(mesh).await?;
+        self.store.run(move |state| question(&state.db, &ground)).await
+    }
+
+    /// Asks again whenever something was committed, until there is an answer or the time is over.
+    async fn ask_until<T: Send + 'static>(
+        &self,
+        mesh: &Active,
+        wait_ms: u64,
+        question: impl Fn(&Connection, &Ground) -> Result<T, Error> + Clone + Send + 'static,
+        enough: impl Fn(&T) -> bool,
+    ) -> Result<T, Error> {
+        let deadline = Instant::now() + Duration::from_millis(wait_ms.min(24 * 3600 * 1000));
+        let mut committed = mesh.handle.as_ref().map(|handle| handle.shared.committed.subscribe());
+        loop {
+            if let Some(committed) = &mut committed {
+                committed.mark_unchanged();
+            }
+            let answer = self.ask(mesh, question.clone()).await?;
+            let more = match &mut committed {
+                Some(committed) if wait_ms > 0 && !enough(&answer) && mesh.is_active() => {
+                    tokio::time::timeout_at(deadline, committed.changed()).await.is_ok_and(|changed| changed.is_ok())
+                }
+                _ => false,
+            };
+            if !more {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Writes a record to a log; its address once it is there, none when it takes longer than this.
+    async fn write(&self, mesh: &Active, log: LogId, record: Record, patience: Duration) -> Result<Option<RecordAt>, Error> {
+        let handle = self.live(mesh).await?;
+        let (reply, queued) = oneshot::channel();
+        let (done, written) = oneshot::channel();
+        handle.order(Order::Write { log, record, reply, done }).await?;
+        queued.await.map_err(|_| super::driver::stopped())??;
+        match tokio::time::timeout(patience, written).await {
+            Ok(Ok(Ok(at))) => Ok(Some(at)),
+            Ok(Ok(Err(code))) => Err(refused(code)),
+            Ok(Err(_)) | Err(_) => Ok(None),
+        }
+    }
+
+    /// Writes what was planned and answers from the views.
+    async fn change<A, T>(
+        &self,
+        mesh: &Active,
+        plan: impl Fn(&Connection, &Ground) -> Result<Plan<A>, Error> + Clone + Send + 'static,
+        answer: impl FnOnce(&Connection, &Ground, &A, RecordAt) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error>
+    where
+        A: Send + 'static,
+        T: Send + 'static,
+    {
+        self.live(mesh).await?;
+        mesh.catch_up().await;
+        // What depends on everything before it waits until that can be read.
+        let question = move |db: &Connection, ground: &Ground| {
+            let plan = plan(db, ground)?;
+            let complete = !plan.ordered || !ground.missing.contains_key(&plan.log);
+            Ok((complete, plan))
+        };
+        let wait_ms = COMPLETION.as_millis() as u64;
+        let (complete, plan) = self.ask_until(mesh, wait_ms, question, |(complete, _)| *complete).await?;
+        if !complete {
+            return Err(rooms::incomplete());
+        }
+        let Plan { log, record, known, about, .. } = plan;
+        let at = match known {
+            true => RecordAt::default(),
+            false => self.write(mesh, log, record, PATIENCE).await?.ok_or_else(pending)?,
+        };
+        self.ask(mesh, move |db, ground| answer(db, ground, &about, at)).await
+    }
+}
+
+/// The members a private log is open to now.
+async fn audience(mesh: &Active, log: LogId) -> Result<Option<std::collections::BTreeSet<MemberId>>, Error> {
+    mesh.look(move |session, _| session.log_audience(&log)).await
+}
+
+fn pending() -> Error {
+    Error::new(ErrorKind::Timeout, "the broker has not taken it yet; it is kept here and goes out when the broker can be reached")
+        .with_hint("see `claudemesh status`; do not repeat it")
+}
+
+fn refused(code: ErrorCode) -> Error {
+    let (kind, hint) = match code {
+        ErrorCode::Forbidden => (ErrorKind::Refused, "you are not in it any more: ask one of its leads"),
+        ErrorCode::UnknownLog => (ErrorKind::NotFound, "join the topic first"),
+        ErrorCode::MailboxFull => (ErrorKind::Refused, "too much waits to be written: see `claudemesh status`"),
+        _ => (ErrorKind::Refused, "see `claudemesh status`"),
+    };
+    Error::new(kind, format!("it was not written: {code}")).with_hint(hint)
+}

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use claudemesh_core::codec::{self, Bytes};
 use claudemesh_core::log::{EntryKind, Record};
-use claudemesh_core::session::{Change, LogLink, LogPolicy, LogRecords, LogSnapshot, SealedAt, Snapshot};
+use claudemesh_core::session::{Change, LogLink, LogPolicy, LogRecords, LogSnapshot, LogUse, SealedAt, Snapshot};
 use claudemesh_core::{DeviceId, LogId, MemberId, Millis};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::db_error;
+use super::write::now_ms;
+use super::{db_error, view};
 use super::load::{corrupt, rows};
 use crate::error::Error;
 
@@ -70,7 +71,7 @@ pub(super) fn apply(tx: &Connection, mesh: i64, change: &Change, rows: &mut LogR
             if Snapshot::names(opened) {
                 insert_names(tx, mesh, opened)?;
             }
-            Ok(())
+            view::apply(tx, &view_entry(mesh, log, opened))
         }
         Change::LogUnsealed { log, offset } => unseal(tx, rows.row(tx, mesh, log)?, *offset),
         Change::LogEpoch { log, began } => tx
@@ -99,6 +100,26 @@ pub(super) fn apply(tx: &Connection, mesh: i64, change: &Change, rows: &mut LogR
             tickets.iter().try_for_each(|ticket| sql.execute(params![mesh, number(*ticket)]).map(drop))
         }
         _ => Ok(()),
+    }
+}
+
+fn view_entry(mesh: i64, room: i64, opened: &LogRecords) -> view::Entry<'_> {
+    view::Entry {
+        room,
+        mesh,
+        scope: match opened.usage {
+            LogUse::Mesh => view::Scope::Mesh,
+            LogUse::General => view::Scope::General,
+            LogUse::Other => view::Scope::Topic,
+        },
+        own: opened.own,
+        offset: opened.offset,
+        author: opened.device,
+        member: opened.member,
+        is_admin: opened.is_admin,
+        now: now_ms(),
+        late: opened.late,
+        records: &opened.records,
     }
 }
 
@@ -192,7 +213,8 @@ pub(super) fn load_names(db: &Connection, mesh: i64, log: LogId) -> Result<Vec<L
         let records: Vec<u8> = row.get(4)?;
         let opened = LogRecords {
             log,
-            in_mesh_log: true,
+            usage: LogUse::Mesh,
+            own: MemberId::from_bytes([0; 32]),
             offset: row.get::<_, i64>(0)?.unsigned_abs(),
             device: DeviceId::from_bytes(row.get(1)?),
             member: MemberId::from_bytes(row.get(2)?),
@@ -209,4 +231,11 @@ pub(super) fn load_names(db: &Connection, mesh: i64, log: LogId) -> Result<Vec<L
             Ok(LogRecords { records, ..opened })
         })
         .collect()
+}
+
+/// The row of a log, when it is known here.
+pub(crate) fn row(db: &Connection, mesh: i64, log: &LogId) -> rusqlite::Result<Option<i64>> {
+    db.prepare_cached("SELECT n FROM log WHERE mesh = ?1 AND id = ?2")?
+        .query_row(params![mesh, log.as_bytes()], |row| row.get(0))
+        .optional()
 }

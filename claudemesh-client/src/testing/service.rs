@@ -16,7 +16,7 @@ impl Fake {
     }
 
     /// Looks until something is there or the time is over; the last look is the answer.
-    async fn look<T>(
+    pub(super) async fn look<T>(
         &self,
         time: u64,
         mut look: impl FnMut(&mut State) -> Result<(bool, T), Error>,

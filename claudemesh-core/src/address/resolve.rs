@@ -71,15 +71,17 @@ pub fn resolve<'a>(
     }
     let found = matches.into_keys().next();
     found.ok_or_else(|| ResolveError::Unknown {
-        suggestions: similar(candidates.iter().filter_map(|one| one.name), text),
+        suggestions: suggest(text, candidates.iter().filter_map(|one| one.name)),
     })
 }
 
-/// The names nearest to `text`, as far as they are near at all.
-fn similar<'a>(names: impl Iterator<Item = &'a str>, text: &str) -> Vec<String> {
+/// The names nearest to `text`, as far as they are near at all; at most three.
+#[must_use]
+pub fn suggest<'a>(text: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let folded: Vec<char> = text.to_lowercase().chars().collect();
     let tolerance = 1 + folded.len() / 4;
     let mut near: Vec<(usize, &str)> = names
+        .into_iter()
         .filter(|name| name.len() <= MAX_NAME_BYTES)
         .map(|name| (distance(&folded, &name.to_lowercase().chars().collect::<Vec<_>>()), name))
         .filter(|(distance, _)| *distance <= tolerance)

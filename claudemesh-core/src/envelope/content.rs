@@ -12,11 +12,12 @@ use super::parts::{Priority, coded};
 use super::{MAX_ACTING, MAX_ADDRESSED, MAX_CLAIMS, MAX_PADDED, MAX_SESSION, MAX_TEXT};
 use crate::codec::strict::{self, Read};
 use crate::codec::{self, Bytes, Malformed};
-use crate::id::{DeviceId, MemberId, MessageId};
+use crate::id::{DeviceId, LogId, MemberId, MessageId};
 use crate::time::Millis;
 
 const TEXT: u64 = 0;
 const CLAIM: u64 = 1;
+const INVITATION: u64 = 2;
 
 /// A content outside its bounds cannot be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +31,8 @@ pub enum ContentKind {
     Text,
     /// States of messages that the addressee sent.
     Claim,
+    /// The addressee is to follow a log.
+    Invitation,
     /// A kind this version does not know; kept, acknowledged, never shown as text.
     Unknown(u64),
 }
@@ -41,6 +44,7 @@ impl ContentKind {
         match self {
             Self::Text => TEXT,
             Self::Claim => CLAIM,
+            Self::Invitation => INVITATION,
             Self::Unknown(code) => code,
         }
     }
@@ -51,6 +55,7 @@ impl ContentKind {
         match code {
             TEXT => Self::Text,
             CLAIM => Self::Claim,
+            INVITATION => Self::Invitation,
             other => Self::Unknown(other),
         }
     }
@@ -63,9 +68,11 @@ pub enum ContentBody {
     Text(String),
     /// 1 to [`MAX_CLAIMS`] items.
     Claim(Vec<ClaimItem>),
+    /// A log the addressee may read.
+    Invitation(LogId),
     /// Bytes of a kind this version does not know.
     Unknown {
-        /// The kind's number, at least 2.
+        /// The kind's number, at least 3.
         kind: u64,
         /// The bytes as they came.
         bytes: Bytes,
@@ -77,6 +84,7 @@ impl fmt::Debug for ContentBody {
         match self {
             Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
             Self::Claim(items) => write!(f, "Claim({} items)", items.len()),
+            Self::Invitation(log) => write!(f, "Invitation({log:?})"),
             Self::Unknown { kind, bytes } => write!(f, "Unknown({kind}, {} bytes)", bytes.len()),
         }
     }
@@ -139,6 +147,7 @@ impl Content {
         match &self.body {
             ContentBody::Text(_) => ContentKind::Text,
             ContentBody::Claim(_) => ContentKind::Claim,
+            ContentBody::Invitation(_) => ContentKind::Invitation,
             ContentBody::Unknown { kind, .. } => ContentKind::Unknown(*kind),
         }
     }
@@ -153,7 +162,8 @@ impl Content {
         let body_fits = match &self.body {
             ContentBody::Text(text) => (1..=MAX_TEXT).contains(&text.len()),
             ContentBody::Claim(items) => (1..=MAX_CLAIMS).contains(&items.len()),
-            ContentBody::Unknown { kind, bytes } => *kind > CLAIM && bytes.len() <= MAX_TEXT,
+            ContentBody::Invitation(_) => true,
+            ContentBody::Unknown { kind, bytes } => *kind > INVITATION && bytes.len() <= MAX_TEXT,
         };
         let fits = body_fits
             && session_fits(&self.target_session)
@@ -173,6 +183,7 @@ impl Content {
         let body: &[u8] = match &self.body {
             ContentBody::Text(text) => text.as_bytes(),
             ContentBody::Unknown { bytes, .. } => bytes,
+            ContentBody::Invitation(log) => log.as_bytes(),
             ContentBody::Claim(items) => {
                 claims = encode_claims(items);
                 &claims
@@ -273,6 +284,9 @@ fn read_body(kind: u64, bytes: &[u8]) -> Read<ContentBody> {
         CLAIM => {
             let Claim(items) = codec::decode(bytes).map_err(|_| DecodeError::message("no claim"))?;
             Ok(ContentBody::Claim(items))
+        }
+        INVITATION => {
+            LogId::try_from(bytes).map(ContentBody::Invitation).map_err(|_| DecodeError::message("no log id"))
         }
         kind => Ok(ContentBody::Unknown { kind, bytes: bytes.into() }),
     }

@@ -8,7 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::connect::Fault;
-use super::logs::{InFlight, LogLink, LogPolicy, LogRecords, LogSnapshot, SealedAt};
+use super::logs::{InFlight, LogLink, LogPolicy, LogRecords, LogSnapshot, LogUse, SealedAt};
 use super::message::{InboxRow, MessageState, OutboxRow};
 use crate::codec::Bytes;
 use crate::envelope::Lane;
@@ -289,7 +289,7 @@ impl Snapshot {
     #[must_use]
     pub fn names(opened: &LogRecords) -> bool {
         let says = |record: &Record| matches!(DirectoryRecord::decode(record), Ok(it) if !it.is_broadcast());
-        opened.in_mesh_log && opened.records.iter().any(says)
+        opened.usage == LogUse::Mesh && opened.records.iter().any(says)
     }
 
     fn log(&mut self, id: &LogId) -> &mut LogSnapshot {

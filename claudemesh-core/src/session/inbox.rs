@@ -112,6 +112,7 @@ impl Session {
         let body = match content.body {
             ContentBody::Text(text) => InboxBody::Text(text),
             ContentBody::Claim(claims) => return self.take_claims(sender, &claims, cx),
+            ContentBody::Invitation(log) => return self.take_invitation(log, cx),
             ContentBody::Unknown { kind, bytes } => InboxBody::Undecodable { kind, bytes },
         };
         cx.persist(Change::Inbox(InboxRow {

@@ -7,7 +7,7 @@
 mod one;
 mod write;
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
@@ -15,11 +15,12 @@ use rand_core::CryptoRng;
 use one::Log;
 pub use one::{InFlight, LogLink, LogPolicy, LogSnapshot, MAX_QUEUED, SealedAt};
 
-use super::{Action, Change, Context, Fault, LoadError, Notice, Pending, Session};
+use super::{Action, Change, Context, Fault, LoadError, Notice, OutboxKind, Pending, Session};
 use crate::codec::HashBytes;
 use crate::device::PrekeyId;
+use crate::envelope::{Content, ContentBody, Lane, Priority};
 use crate::hash::Hash;
-use crate::id::{DeviceId, LogId, MemberId, MeshId};
+use crate::id::{DeviceId, LogId, MemberId, MeshId, MessageId};
 use crate::key::Secret32;
 use crate::log::directory::RecordAt;
 use crate::log::{HistoryPolicy, LogEntry, LogError, LogEvent, Membership, Past, Position, Record, Served};
@@ -32,16 +33,33 @@ const RETRY_AFTER: u64 = 500;
 const KNOCK_AFTER: u64 = 15_000;
 /// A log whose current epoch cannot be read gets a new one when no more entries come for this long, milliseconds.
 const QUIET: u64 = 30;
+/// Logs a device follows at most: what the broker permits, with room for those it opens itself.
+const MAX_OPEN: usize = 1000;
+/// How long an invitation may wait for its recipient, milliseconds.
+const INVITATION_TTL: u64 = 7 * 24 * 3600 * 1000;
 /// Old entries fetched at once.
 const FETCH: u64 = 256;
+
+/// What a log is to its mesh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogUse {
+    /// The mesh's own log.
+    Mesh,
+    /// The log of `#general`.
+    General,
+    /// Another one.
+    Other,
+}
 
 /// Records of one entry that opened, as the store takes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogRecords {
     /// The log.
     pub log: LogId,
-    /// Whether that is the mesh's own log.
-    pub in_mesh_log: bool,
+    /// What the log is to the mesh.
+    pub usage: LogUse,
+    /// The member this device belongs to.
+    pub own: MemberId,
     /// Offset of the entry.
     pub offset: u64,
     /// Who wrote them.
@@ -62,6 +80,8 @@ pub(super) struct Logs {
     logs: BTreeMap<LogId, Log>,
     own: LogId,
     next_ticket: u64,
+    /// Logs the store does not know yet.
+    new: Vec<LogId>,
 }
 
 impl Logs {
@@ -71,16 +91,16 @@ impl Logs {
         mut snapshots: BTreeMap<LogId, LogSnapshot>,
     ) -> Result<Self, LoadError> {
         let own = LogId::of_mesh(&mesh);
-        for id in [own, LogId::of_general(&mesh)] {
-            snapshots.entry(id).or_insert_with(|| LogSnapshot::new(LogPolicy::OPEN));
-        }
+        let mut new = Vec::from([own, LogId::of_general(&mesh)]);
+        new.retain(|id| !snapshots.contains_key(id));
+        snapshots.extend(new.iter().map(|id| (*id, LogSnapshot::new(LogPolicy::OPEN))));
         let next_ticket =
             snapshots.values().filter_map(|log| log.queue.keys().next_back()).max().map_or(1, |it| it + 1);
         let mut logs = BTreeMap::new();
         for (id, snapshot) in snapshots {
             logs.insert(id, Log::load(mesh, id, device, snapshot)?);
         }
-        Ok(Self { logs, own, next_ticket })
+        Ok(Self { logs, own, next_ticket, new })
     }
 
     /// The current epoch of the mesh's own log.
@@ -103,8 +123,9 @@ impl Logs {
         }
     }
 
-    pub(super) fn deadline(&self) -> Option<Millis> {
-        let times = |log: &Log| [log.link.retry_at, log.link.mends_at, log.link.quiet_at];
+    /// When something is to be done next. A turn that has come is taken as soon as the log is free.
+    pub(super) fn deadline(&self, now: Millis) -> Option<Millis> {
+        let times = |log: &Log| [log.link.retry_at, log.link.mends_at.filter(|at| *at > now), log.link.quiet_at];
         self.logs.values().filter(|log| log.open).flat_map(times).flatten().min()
     }
 
@@ -120,6 +141,24 @@ impl Session {
     /// Epochs of a log that were committed and that this device cannot read yet.
     pub fn missing_epochs(&self, log: &LogId) -> impl Iterator<Item = u64> + '_ {
         self.logs.logs.get(log).into_iter().flat_map(|log| log.reader.keys().missing())
+    }
+
+    /// The logs that are followed.
+    pub fn logs(&self) -> impl Iterator<Item = LogId> + '_ {
+        self.logs.logs.iter().filter(|(_, log)| log.open).map(|(id, _)| *id)
+    }
+
+    /// The members a private log was last opened to; none for a log of the whole mesh.
+    #[must_use]
+    pub fn log_audience(&self, log: &LogId) -> Option<BTreeSet<MemberId>> {
+        let devices = self.logs.logs.get(log)?.reader.tip().audience()?;
+        Some(devices.filter_map(|device| self.roster.member_of(&device)).collect())
+    }
+
+    /// The history policy of a log, as far as it is known here.
+    #[must_use]
+    pub fn log_history(&self, log: &LogId) -> HistoryPolicy {
+        self.logs.logs.get(log).map_or(HistoryPolicy::All, |log| log.policy.history)
     }
 
     /// How many entries of a log are verified here, and how many of them do not open yet; none for a log not kept here.
@@ -140,6 +179,38 @@ impl Session {
         log.open = true;
         log.policy = policy.clone();
         cx.persist(Change::LogOpened { log: id, policy });
+    }
+
+    /// Tells members of a private log that it is open to them.
+    pub(super) fn invite_to_log<R: CryptoRng>(&mut self, log: LogId, members: &[MemberId], cx: &mut Context<'_, R>) {
+        for member in members {
+            let devices = self.roster.devices_of(member).filter(|device| device.is_live() && device.id != self.device);
+            let recipients: Vec<_> = devices.map(|device| self.recipient(device.id, *member, true)).collect();
+            if recipients.is_empty() {
+                continue;
+            }
+            let content = Content {
+                acting: recipients.iter().map(|recipient| recipient.device).collect(),
+                target_session: None,
+                sending_session: None,
+                sent_at: cx.now,
+                priority: Priority::Next,
+                reply_to: None,
+                hops: 0,
+                addressed: Vec::from([*member]),
+                body: ContentBody::Invitation(log),
+            };
+            let id = MessageId::generate(cx.now, cx.rng);
+            self.queue(id, OutboxKind::Invitation, Lane::Next, (cx.now, INVITATION_TTL), &content, recipients);
+        }
+    }
+
+    /// Follows a log that a member says is open to this device.
+    pub(super) fn take_invitation<R>(&mut self, log: LogId, cx: &mut Context<'_, R>) {
+        let open = self.logs.logs.values().filter(|log| log.open).count();
+        if self.logs.open(&log).is_none() && open < MAX_OPEN {
+            self.open_log(log, LogPolicy::OPEN, cx);
+        }
     }
 
     /// Follows a log no longer; what is known of it stays.
@@ -335,9 +406,13 @@ impl Session {
     ) {
         let Some(member) = self.roster.member_of(&device) else { return };
         let is_admin = self.roster.was_admin_at(&member, roster_index);
-        let in_mesh_log = id == self.logs.own;
-        let opened = LogRecords { log: id, in_mesh_log, offset, device, member, is_admin, late, records };
-        if in_mesh_log {
+        let usage = match id {
+            id if id == self.logs.own => LogUse::Mesh,
+            id if id == LogId::of_general(&self.mesh) => LogUse::General,
+            _ => LogUse::Other,
+        };
+        let opened = LogRecords { log: id, usage, own: self.member, offset, device, member, is_admin, late, records };
+        if usage == LogUse::Mesh {
             self.take_directory(&opened, roster_index, cx);
         }
         cx.persist(Change::LogRecords(opened));

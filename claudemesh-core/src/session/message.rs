@@ -174,6 +174,9 @@ pub enum OutboxKind {
     /// Our claim that we read messages.
     #[n(1)]
     Claim,
+    /// An invitation to a log.
+    #[n(2)]
+    Invitation,
 }
 
 /// One recipient device of an outbox row.

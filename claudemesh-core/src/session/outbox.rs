@@ -10,7 +10,7 @@ use super::message::{MessageState, OutRecipient, OutboxKind, OutboxRow, SealedAt
 use super::{Action, Change, Context, Fault, Outgoing, Pending, Session};
 use crate::codec::{Bytes, HashBytes, List};
 use crate::envelope::{
-    Content, ContentBody, Draft, Header, Lane, MAX_FLUSH, MAX_RECIPIENTS, Priority, Recipient, Submission, seal_flush,
+    Content, ContentBody, Draft, Header, Lane, MAX_ACTING, MAX_FLUSH, MAX_RECIPIENTS, Priority, Recipient, Submission, seal_flush,
 };
 use crate::id::{DeviceId, MemberId, MessageId};
 use crate::time::Millis;
@@ -97,6 +97,13 @@ impl Session {
         self.outbox.insert(ordinal, row);
         self.unsealed.insert(ordinal);
         self.dirty.insert(ordinal);
+    }
+
+    /// One acting device of each other live member.
+    #[must_use]
+    pub fn acting_devices(&self) -> Vec<DeviceId> {
+        let others = self.roster.members().filter(|member| member.is_live() && member.id != self.member);
+        others.filter_map(|member| self.pick_device(&member.id)).take(MAX_ACTING).collect()
     }
 
     /// The member's acting device: online by presence, else the most recently seen, else the newest.

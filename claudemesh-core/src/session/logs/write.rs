@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
-use super::one::{InFlight, Log};
+use super::one::{InFlight, Log, LogPolicy};
 use crate::codec::Bytes;
 use crate::id::{DeviceId, LogId, MemberId};
 use crate::log::{
@@ -40,10 +40,6 @@ impl Session {
         while let Some(id) = self.logs.after(last) {
             last = Some(id);
             self.flush_log(id, cx);
-            if let Some(log) = self.logs.open(&id) {
-                // A turn that could not be taken is over.
-                log.link.mends_at = log.link.mends_at.filter(|at| cx.now < *at);
-            }
         }
         self.persist_logs(cx);
     }
@@ -96,6 +92,9 @@ impl Session {
     }
 
     pub(in crate::session) fn persist_logs<R>(&mut self, cx: &mut Context<'_, R>) {
+        for log in core::mem::take(&mut self.logs.new) {
+            cx.persist(Change::LogOpened { log, policy: LogPolicy::OPEN });
+        }
         for (id, log) in &mut self.logs.logs {
             if core::mem::take(&mut log.changed) {
                 let change = Change::LogReader { log: *id, snapshot: log.reader.snapshot() };

@@ -1,0 +1,195 @@
+//! What takes more than one record: making, joining and leaving topics, writing to them.
+
+use claudemesh_core::LogId;
+use claudemesh_core::envelope::{Content, ContentBody};
+use claudemesh_core::log::directory::DirectoryRecord;
+use claudemesh_core::record::{RoomRecord, TopicMember, TopicRole};
+use claudemesh_core::session::{Command, LogPolicy};
+
+use super::{GLANCE, PATIENCE, audience, pending};
+use crate::api;
+use crate::error::{Error, ErrorKind};
+use crate::node::driver::{now, rng};
+use crate::node::{Active, Node, wait_ready};
+use crate::rooms::task::Step;
+use crate::rooms::{self, Ground, Plan, group, is_general, post, task, topic};
+use crate::service::MeshSelector;
+
+impl Node {
+    pub(super) async fn change_group(
+        &self,
+        mesh: MeshSelector<'_>,
+        request: api::GroupChange,
+        joined: bool,
+    ) -> Result<api::Group, Error> {
+        let mesh = self.mesh(mesh).await?;
+        let answer = |db: &_, ground: &_, path: &_, _| group::one(db, ground, path);
+        self.change(&mesh, move |_, ground| group::change(ground, &request, joined), answer).await
+    }
+
+    pub(super) async fn change_task(
+        &self,
+        mesh: MeshSelector<'_>,
+        request: api::TaskChange,
+        step: Step,
+    ) -> Result<api::Task, Error> {
+        let mesh = self.mesh(mesh).await?;
+        // Whoever claims wants to know at once; what cannot be written now is not promised.
+        wait_ready(self.live(&mesh).await?).await?;
+        self.change(&mesh, move |db, ground| task::change(db, ground, &request, step), task::changed).await
+    }
+
+    pub(super) async fn create_topic(&self, mesh: &Active, request: api::TopicCreate) -> Result<api::Topic, Error> {
+        let handle = self.live(mesh).await?;
+        wait_ready(handle).await?;
+        mesh.catch_up().await;
+        let mut log = [0; 16];
+        rand_core::Rng::fill_bytes(&mut rng(), &mut log);
+        let log = LogId::from_bytes(log);
+        let private = request.private;
+        let (new, own) = self
+            .ask(mesh, move |db, ground| Ok((topic::create(db, ground, &request, log)?, ground.own)))
+            .await?;
+        let audience = private.then(|| new.members.iter().copied().chain([own]).collect());
+        let policy = LogPolicy { history: new.history, audience };
+        handle.command(Command::OpenLog { log, policy }).await?;
+        let name = new.info.name.to_string();
+        let mut records: Vec<RoomRecord> = vec![new.info.into()];
+        let others: Vec<_> = new.members.into_iter().filter(|member| *member != own).collect();
+        records.extend(others.iter().map(|member| TopicMember { member: *member, role: TopicRole::Member }.into()));
+        for record in records {
+            let Plan { record, .. } = Ground::plan(log, record, ())?;
+            self.write(mesh, log, record, PATIENCE).await?.ok_or_else(pending)?;
+        }
+        if !others.is_empty() {
+            handle.command(Command::InviteToLog { log, members: others }).await?;
+        }
+        if let Some(announcement) = new.announcement {
+            let Plan { log: own_log, record, .. } = Ground::plan(LogId::of_mesh(&mesh.id), announcement, ())?;
+            self.write(mesh, own_log, record, PATIENCE).await?.ok_or_else(pending)?;
+        }
+        let id = log.to_string();
+        let made = self.ask(mesh, move |db, ground| topic::one(db, ground, &id, None)).await?;
+        let wanted = name.clone();
+        let named = self.ask(mesh, move |db, ground| topic::one(db, ground, &wanted, None)).await;
+        if !private && named.is_ok_and(|topic| topic.id != made.id) {
+            // Somebody else announced that name a moment before.
+            handle.command(Command::CloseLog(log)).await?;
+            return Err(Error::new(ErrorKind::Conflict, format!("there is a topic #{name} already"))
+                .with_hint(format!("join it with `claudemesh topic join {name}`, or take another name")));
+        }
+        Ok(made)
+    }
+
+    pub(super) async fn join_topic(&self, mesh: &Active, name: String) -> Result<api::Topic, Error> {
+        let handle = self.live(mesh).await?;
+        wait_ready(handle).await?;
+        mesh.catch_up().await;
+        let text = name.clone();
+        let (row, own) = self
+            .ask(mesh, move |db, ground| Ok((ground.topic(db, &text, crate::DEFAULT_SESSION)?, ground.own)))
+            .await?;
+        let log = row.log;
+        if !row.followed {
+            handle.command(Command::OpenLog { log, policy: LogPolicy::OPEN }).await?;
+        }
+        if !is_general(&row.name) && !(row.followed && row.role != TopicRole::None) {
+            let Plan { record, .. } = Ground::plan(log, TopicMember { member: own, role: TopicRole::Member }, ())?;
+            self.write(mesh, log, record, PATIENCE).await?.ok_or_else(pending)?;
+        }
+        self.ask(mesh, move |db, ground| topic::one(db, ground, &name, None)).await
+    }
+
+    pub(super) async fn leave_topic(&self, mesh: &Active, name: String) -> Result<api::Topic, Error> {
+        let handle = self.live(mesh).await?;
+        let text = name.clone();
+        let (place, own) = self.ask(mesh, move |db, ground| Ok((ground.joined(db, &text)?, ground.own))).await?;
+        if !place.topic.as_deref().is_some_and(is_general) {
+            wait_ready(handle).await?;
+            let change = TopicMember { member: own, role: TopicRole::None };
+            let Plan { record, .. } = Ground::plan(place.log, change, ())?;
+            self.write(mesh, place.log, record, PATIENCE).await?.ok_or_else(pending)?;
+        }
+        handle.command(Command::CloseLog(place.log)).await?;
+        self.ask(mesh, move |db, ground| topic::one(db, ground, &name, None)).await
+    }
+
+    pub(super) async fn change_topic_member(
+        &self,
+        mesh: &Active,
+        request: api::TopicMemberChange,
+    ) -> Result<api::TopicMembers, Error> {
+        let handle = self.live(mesh).await?;
+        wait_ready(handle).await?;
+        mesh.catch_up().await;
+        let role = topic::core_role(request.role);
+        let api::TopicMemberChange { topic: name, member, .. } = request;
+        let text = name.clone();
+        let Plan { log, record, about: (row, member), .. } =
+            self.ask(mesh, move |db, ground| topic::change(db, ground, &text, &member, role)).await?;
+        self.write(mesh, log, record, PATIENCE).await?.ok_or_else(pending)?;
+        if row.private {
+            let mut members = audience(mesh, log).await?.unwrap_or_default();
+            let changed = if role == TopicRole::None { members.remove(&member) } else { members.insert(member) };
+            if changed {
+                let history = mesh.look(move |session, _| session.log_history(&log)).await?;
+                let policy = LogPolicy { history, audience: Some(members) };
+                handle.command(Command::OpenLog { log, policy }).await?;
+            }
+            if role != TopicRole::None {
+                handle.command(Command::InviteToLog { log, members: vec![member] }).await?;
+            }
+        }
+        self.ask(mesh, move |db, ground| topic::members(db, ground, &ground.joined(db, &name)?)).await
+    }
+
+    pub(in crate::node) async fn post(&self, mesh: &Active, request: api::PostRequest) -> Result<api::Posted, Error> {
+        self.live(mesh).await?;
+        mesh.catch_up().await;
+        // Only ids that the caller chose can come twice.
+        let _sending = if request.id.is_some() { Some(mesh.sending.lock().await) } else { None };
+        let Plan { log, record, about, .. } = self.ask(mesh, move |db, ground| post::write(db, ground, &request)).await?;
+        let at = match about.known {
+            Some(at) => Some(at),
+            None => self.write(mesh, log, record, GLANCE).await?,
+        };
+        Ok(api::Posted {
+            id: about.id.to_string(),
+            topic: about.place.topic.unwrap_or_default(),
+            state: if at.is_some() { api::State::Accepted } else { api::State::Queued },
+            at: at.map(rooms::show_at),
+        })
+    }
+
+    /// Says something to everyone: an entry of the mesh's own log.
+    pub(in crate::node) async fn broadcast(&self, mesh: &Active, request: api::SendRequest) -> Result<api::Sent, Error> {
+        self.live(mesh).await?;
+        let id = rooms::id_or_new(request.id.as_deref(), now().0)?;
+        let reply_to = request.reply_to.as_deref().map(crate::address::message_id).transpose()?;
+        let priority = crate::node::messages::core_priority(request.priority);
+        let record = mesh
+            .look(move |session, _| {
+                let acting = session.acting_devices();
+                let content = Content {
+                    acting: if acting.is_empty() { vec![session.device()] } else { acting },
+                    target_session: None,
+                    sending_session: request.session,
+                    sent_at: now(),
+                    priority,
+                    reply_to,
+                    hops: 0,
+                    addressed: Vec::new(),
+                    body: ContentBody::Text(request.text),
+                };
+                content.encode().ok().map(|bytes| DirectoryRecord::Broadcast { id, content: bytes.to_vec().into() }.encode())
+            })
+            .await?
+            .ok_or_else(|| Error::new(ErrorKind::Usage, "the message is empty or too long for everyone").with_hint("64 KiB at most"))?;
+        if record.data.len() > 96 * 1024 {
+            return Err(Error::new(ErrorKind::Usage, "a message to everyone has 64 KiB at most").with_hint("send it in parts"));
+        }
+        let at = self.write(mesh, LogId::of_mesh(&mesh.id), record, GLANCE).await?;
+        let state = if at.is_some() { api::State::Accepted } else { api::State::Queued };
+        Ok(api::Sent { id: id.to_string(), state, to: Vec::new(), reason: None })
+    }
+}

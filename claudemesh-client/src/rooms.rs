@@ -1,0 +1,252 @@
+//! Conversations and shared knowledge: requests as records, views as answers.
+//!
+//! Everything here is a function of the store's views and of a [`Ground`] that says who is who; nothing waits, sends or
+//! writes. A change is planned ([`Plan`]), written to its log by the caller, and answered from the views after that.
+
+pub(crate) mod group;
+pub(crate) mod memory;
+pub(crate) mod notification;
+pub(crate) mod post;
+pub(crate) mod state;
+pub(crate) mod task;
+pub(crate) mod topic;
+
+use std::collections::BTreeMap;
+
+use claudemesh_core::address::{Candidate, Name};
+use claudemesh_core::log::Record;
+use claudemesh_core::log::directory::RecordAt;
+use claudemesh_core::record::{GENERAL, RecordError, RoomRecord};
+use claudemesh_core::{DeviceId, LogId, MemberId, MeshId, MessageId};
+use rusqlite::Connection;
+
+use crate::api;
+use crate::error::{Error, ErrorKind};
+use crate::store::view::topic::{TopicRow, Viewer};
+use crate::store::{db_error, view};
+
+/// A member as requests name it.
+#[derive(Clone, Debug)]
+pub(crate) struct Person {
+    pub(crate) id: MemberId,
+    pub(crate) name: String,
+    pub(crate) devices: Vec<DeviceId>,
+    pub(crate) live: bool,
+    pub(crate) is_admin: bool,
+}
+
+/// What an answer has to know of the mesh.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground {
+    /// The mesh's row.
+    pub(crate) mesh: i64,
+    pub(crate) id: MeshId,
+    pub(crate) own: MemberId,
+    pub(crate) is_admin: bool,
+    pub(crate) people: BTreeMap<MemberId, Person>,
+    /// Epochs of logs that cannot be read here yet.
+    pub(crate) missing: BTreeMap<LogId, Vec<u64>>,
+    /// Now, in milliseconds.
+    pub(crate) now: u64,
+}
+
+/// A record to be written.
+#[derive(Debug)]
+pub(crate) struct Plan<T> {
+    pub(crate) log: LogId,
+    pub(crate) record: Record,
+    /// Whether it is there already, so that nothing is to be written.
+    pub(crate) known: bool,
+    /// Whether what it means depends on everything written before it.
+    pub(crate) ordered: bool,
+    /// What the answer needs.
+    pub(crate) about: T,
+}
+
+/// A topic or the whole mesh.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) log: LogId,
+    pub(crate) room: i64,
+    /// The topic's name.
+    pub(crate) topic: Option<String>,
+}
+
+impl<T> Plan<T> {
+    /// The same, of something that may be there already.
+    pub(crate) fn known(self, known: bool) -> Self {
+        Self { known, ..self }
+    }
+
+    /// The same, of something that everything written before it decides.
+    pub(crate) fn ordered(self, ordered: bool) -> Self {
+        Self { ordered, ..self }
+    }
+}
+
+impl Ground {
+    pub(crate) fn member_ref(&self, member: &MemberId) -> api::MemberRef {
+        let name = self.people.get(member).map(|person| person.name.clone()).unwrap_or_default();
+        api::MemberRef { id: member.to_string(), name }
+    }
+
+    fn from(&self, member: &MemberId, session: Option<String>) -> api::From {
+        let api::MemberRef { id, name } = self.member_ref(member);
+        api::From { member: id, name, session: session.unwrap_or_else(|| crate::DEFAULT_SESSION.into()) }
+    }
+
+    /// The live member a text names.
+    pub(crate) fn member(&self, text: &str) -> Result<MemberId, Error> {
+        let candidates = self.people.values().filter(|person| person.live);
+        let candidates = candidates.map(|person| Candidate {
+            member: person.id,
+            name: Some(person.name.as_str()).filter(|name| !name.is_empty()),
+            devices: &person.devices,
+        });
+        let member = text.parse().map_err(|error| {
+            Error::new(ErrorKind::Usage, format!("{text:?} is no member: {error}"))
+                .with_hint("use a name, or 8 or more digits of a key")
+        })?;
+        crate::address::choose(candidates, &member, text)
+    }
+
+    pub(crate) fn viewer<'a>(&self, session: &'a str) -> Viewer<'a> {
+        Viewer { mesh: self.mesh, id: self.id, own: self.own, is_admin: self.is_admin, session }
+    }
+
+    pub(crate) fn plan<T>(log: LogId, record: impl Into<RoomRecord>, about: T) -> Result<Plan<T>, Error> {
+        let record = record.into().encode().map_err(|error| unfit(&error))?;
+        Ok(Plan { log, record, known: false, ordered: false, about })
+    }
+
+    /// The mesh's own room.
+    pub(crate) fn mesh_room(&self, db: &Connection) -> Result<Place, Error> {
+        let log = LogId::of_mesh(&self.id);
+        Ok(Place { log, room: room(db, self.mesh, &log)?, topic: None })
+    }
+
+    /// The room of a topic that is followed here, or the mesh's own when none is named.
+    pub(crate) fn place(&self, db: &Connection, topic: Option<&str>) -> Result<Place, Error> {
+        match topic {
+            None => self.mesh_room(db),
+            Some(text) => self.joined(db, text),
+        }
+    }
+
+    /// A topic that is followed here.
+    pub(crate) fn joined(&self, db: &Connection, text: &str) -> Result<Place, Error> {
+        let topic = self.topic(db, text, crate::DEFAULT_SESSION)?;
+        match topic.room.filter(|_| topic.followed) {
+            Some(room) => Ok(Place { log: topic.log, room, topic: Some(topic.name) }),
+            None => Err(Error::new(ErrorKind::Refused, format!("you have not joined #{}", topic.name))
+                .with_hint(format!("join it with `claudemesh topic join {}`", topic.name))),
+        }
+    }
+
+    /// A topic by name or by the digits of its log id.
+    pub(crate) fn topic(&self, db: &Connection, text: &str, session: &str) -> Result<TopicRow, Error> {
+        let wanted = text.strip_prefix('#').unwrap_or(text);
+        let name: Name = wanted.parse().map_err(|error| {
+            Error::new(ErrorKind::Usage, format!("{text:?} is no topic: {error}"))
+                .with_hint("topics are named like #deploys; see `claudemesh topic list`")
+        })?;
+        let topics = view::topic::topics(db, &self.viewer(session)).map_err(db_error)?;
+        let fits = |topic: &&TopicRow| topic.name == name.as_str();
+        let by_id = |topic: &&TopicRow| wanted.len() >= 8 && topic.log.to_string().starts_with(wanted);
+        let mut found: Vec<&TopicRow> = topics.iter().filter(fits).collect();
+        if found.is_empty() {
+            found = topics.iter().filter(by_id).collect();
+        }
+        match found[..] {
+            [topic] => Ok(topic.clone()),
+            [] => {
+                let known = topics.iter().map(|topic| topic.name.as_str());
+                let near = crate::address::near(wanted, known);
+                let hint = if near.is_empty() {
+                    "see `claudemesh topic list`, or make it with `claudemesh topic create`".to_owned()
+                } else {
+                    format!("did you mean {}?", near.iter().map(|name| format!("#{name}")).collect::<Vec<_>>().join(", "))
+                };
+                Err(Error::new(ErrorKind::NotFound, format!("there is no topic #{wanted}")).with_hint(hint))
+            }
+            ref several => {
+                let ids: Vec<String> = several.iter().map(|topic| topic.log.to_string()[..12].to_owned()).collect();
+                Err(Error::new(ErrorKind::Ambiguous, format!("several topics say they are #{wanted}: {}", ids.join(", ")))
+                    .with_hint("use 8 or more digits of the topic's id"))
+            }
+        }
+    }
+
+    /// What topics are called, by room.
+    fn topic_names(&self, db: &Connection) -> Result<BTreeMap<i64, String>, Error> {
+        let topics = view::topic::topics(db, &self.viewer(crate::DEFAULT_SESSION)).map_err(db_error)?;
+        Ok(topics.into_iter().filter_map(|topic| Some((topic.room?, topic.name))).collect())
+    }
+}
+
+/// Parts of a room cannot be read yet, and what is asked for depends on them.
+pub(crate) fn incomplete() -> Error {
+    Error::new(ErrorKind::Refused, "older parts of this cannot be read here yet, and they decide it")
+        .with_hint("a member who has their key hands it on when it is online; try again then")
+}
+
+/// The row of a log.
+pub(crate) fn room(db: &Connection, mesh: i64, log: &LogId) -> Result<i64, Error> {
+    crate::store::log::row(db, mesh, log)
+        .map_err(db_error)?
+        .ok_or_else(|| Error::new(ErrorKind::NotFound, "this part of the mesh is not known here yet").with_hint("try again when connected"))
+}
+
+/// A record that breaks a bound.
+pub(crate) fn unfit(error: &RecordError) -> Error {
+    let text = error.to_string();
+    let mut chars = text.chars();
+    let text: String = chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default();
+    Error::new(ErrorKind::Usage, text)
+}
+
+/// An address as `offset.index`.
+pub(crate) fn show_at((offset, index): RecordAt) -> String {
+    format!("{offset}.{index}")
+}
+
+/// Reads what [`show_at`] wrote.
+pub(crate) fn read_at(text: &str) -> Result<RecordAt, Error> {
+    let parts = text.split_once('.').and_then(|(offset, index)| Some((offset.parse().ok()?, index.parse().ok()?)));
+    parts.ok_or_else(|| {
+        Error::new(ErrorKind::Usage, format!("{text:?} is no place in a log")).with_hint("places look like 12.0, as earlier answers have them")
+    })
+}
+
+/// An id the caller chose, or a fresh one.
+pub(crate) fn id_or_new(id: Option<&str>, now: u64) -> Result<MessageId, Error> {
+    match id {
+        Some(text) => crate::address::message_id(text),
+        None => Ok(MessageId::generate(claudemesh_core::Millis(now), &mut rand_core::UnwrapErr(getrandom::SysRng))),
+    }
+}
+
+/// The first characters of a text, on one line.
+pub(crate) fn beginning(text: &str) -> String {
+    const LONG: usize = 120;
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LONG) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line,
+    }
+}
+
+/// Whether this is `#general`.
+pub(crate) fn is_general(topic: &str) -> bool {
+    topic == GENERAL
+}
+
+pub(crate) fn limit(asked: Option<u32>, usual: u32, most: u32) -> u32 {
+    asked.unwrap_or(usual).clamp(1, most)
+}
+
+/// A time as RFC 3339 in UTC.
+pub(crate) fn time(millis: u64) -> String {
+    let millis = i64::try_from(millis).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(millis).map(|at| at.to_string()).unwrap_or_default()
+}

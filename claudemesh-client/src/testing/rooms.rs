@@ -1,0 +1,406 @@
+//! Conversations and shared knowledge of the far end: the real records and the real views, over a log that is only a count.
+
+use std::collections::BTreeMap;
+
+use claudemesh_core::log::Record;
+use claudemesh_core::log::directory::RecordAt;
+use claudemesh_core::record::{RoomRecord, TopicMember, TopicRole};
+use claudemesh_core::{DeviceId, LogId, MemberId, MeshId};
+use futures_util::FutureExt;
+use rusqlite::{Connection, params};
+
+use super::{Fake, FakeMesh, State};
+use crate::api;
+use crate::error::{Error, ErrorKind};
+use crate::rooms::task::Step;
+use crate::rooms::{Ground, Person, Plan, group, memory, notification, post, show_at, state, task, topic};
+use crate::service::{Call, MeshSelector, Rooms};
+use crate::store::{self, db_error, view};
+
+/// The rooms of one mesh.
+#[derive(Debug)]
+pub(super) struct Folded {
+    db: Connection,
+    tails: BTreeMap<LogId, u64>,
+}
+
+/// Records are written in the name of a member.
+struct Author {
+    member: MemberId,
+    device: DeviceId,
+}
+
+impl Folded {
+    fn new(mesh: MeshId) -> Result<Self, Error> {
+        let db = store::memory()?;
+        db.execute(
+            "INSERT INTO mesh (id, mesh, device_seed, label, name, broker_url, broker_key, insecure, embedded, state)
+             VALUES (1, ?1, x'', '', '', '', x'', 0, 0, 'active')",
+            [mesh.as_bytes()],
+        )
+        .map_err(db_error)?;
+        let folded = Self { db, tails: BTreeMap::new() };
+        folded.follow(LogId::of_mesh(&mesh), true)?;
+        folded.follow(LogId::of_general(&mesh), true)?;
+        Ok(folded)
+    }
+
+    fn follow(&self, log: LogId, followed: bool) -> Result<(), Error> {
+        let sql = "INSERT INTO log (mesh, id, followed, policy) VALUES (1, ?1, ?2, x'')
+                   ON CONFLICT DO UPDATE SET followed = excluded.followed";
+        self.db.execute(sql, params![log.as_bytes(), followed]).map(drop).map_err(db_error)
+    }
+
+    fn write(&mut self, ground: &Ground, author: &Author, log: LogId, record: Record) -> Result<RecordAt, Error> {
+        let room = crate::rooms::room(&self.db, 1, &log)?;
+        let offset = self.tails.entry(log).or_default();
+        *offset += 1;
+        let entry = view::Entry {
+            room,
+            mesh: 1,
+            scope: match log {
+                log if log == LogId::of_mesh(&ground.id) => view::Scope::Mesh,
+                log if log == LogId::of_general(&ground.id) => view::Scope::General,
+                _ => view::Scope::Topic,
+            },
+            own: ground.own,
+            offset: *offset,
+            author: author.device,
+            member: author.member,
+            is_admin: ground.people.get(&author.member).is_some_and(|person| person.is_admin),
+            now: i64::try_from(ground.now).unwrap_or(i64::MAX),
+            late: false,
+            records: &[record],
+        };
+        view::apply(&self.db, &entry).map_err(db_error)?;
+        Ok((*offset, 0))
+    }
+}
+
+impl FakeMesh {
+    fn ground(&self, now: u64) -> Result<Ground, Error> {
+        let internal = |what: &str| Error::new(ErrorKind::Internal, format!("{what} is no id"));
+        let mut people = BTreeMap::new();
+        for member in &self.members {
+            let id = member.id.parse().map_err(|_| internal(&member.id))?;
+            let devices = member.devices.iter().filter_map(|device| device.parse().ok()).collect();
+            let is_admin = member.role != "member";
+            people.insert(id, Person { id, name: member.name.clone(), devices, live: member.live, is_admin });
+        }
+        let own: MemberId = self.info.member.id.parse().map_err(|_| internal(&self.info.member.id))?;
+        Ok(Ground {
+            mesh: 1,
+            id: self.info.id.parse().map_err(|_| internal(&self.info.id))?,
+            own,
+            is_admin: people.get(&own).is_some_and(|person| person.is_admin),
+            people,
+            missing: BTreeMap::new(),
+            now,
+        })
+    }
+
+    fn rooms(&mut self, ground: &Ground) -> Result<&mut Folded, Error> {
+        if self.rooms.is_none() {
+            self.rooms = Some(Folded::new(ground.id)?);
+        }
+        self.rooms.as_mut().ok_or_else(|| Error::new(ErrorKind::Internal, "no rooms"))
+    }
+}
+
+impl State {
+    fn now(&mut self) -> u64 {
+        self.counter += 1;
+        1_767_225_600_000 + self.counter
+    }
+
+    /// The mesh, what is known of it, and its rooms.
+    fn grounded(&mut self, mesh: MeshSelector<'_>) -> Result<(Ground, &mut Folded), Error> {
+        let now = self.now();
+        let mesh = self.mesh(mesh)?;
+        let ground = mesh.ground(now)?;
+        let rooms = mesh.rooms(&ground)?;
+        Ok((ground, rooms))
+    }
+}
+
+impl Ground {
+    fn author(&self, member: &MemberId) -> Author {
+        let device = self.people.get(member).and_then(|person| person.devices.first()).copied();
+        Author { member: *member, device: device.unwrap_or(DeviceId::from_bytes([0; 32])) }
+    }
+}
+
+impl Fake {
+    /// A member of the first mesh posts to a topic that the caller follows; returns the post's id.
+    ///
+    /// # Errors
+    /// As `topic_post` of the service.
+    pub fn post_from(&self, from: &str, topic: &str, text: &str) -> Result<String, Error> {
+        self.change(|state| {
+            let (mut ground, rooms) = state.grounded(None)?;
+            let author = ground.author(&ground.member(from)?);
+            let own = std::mem::replace(&mut ground.own, author.member);
+            let request = api::PostRequest { topic: topic.into(), text: text.into(), ..Default::default() };
+            let Plan { log, record, about, .. } = post::write(&rooms.db, &ground, &request)?;
+            ground.own = own;
+            rooms.write(&ground, &author, log, record)?;
+            Ok(about.id.to_string())
+        })
+    }
+
+    fn ask<'a, T: Send + 'a>(
+        &'a self,
+        mesh: MeshSelector<'a>,
+        ask: impl FnOnce(&Connection, &Ground) -> Result<T, Error> + Send + 'a,
+    ) -> Call<'a, T> {
+        async move {
+            self.answer(|state| {
+                let (ground, rooms) = state.grounded(mesh)?;
+                ask(&rooms.db, &ground)
+            })
+        }
+        .boxed()
+    }
+
+    fn make<'a, A, T: Send + 'a>(
+        &'a self,
+        mesh: MeshSelector<'a>,
+        plan: impl FnOnce(&Connection, &Ground) -> Result<Plan<A>, Error> + Send + 'a,
+        answer: impl FnOnce(&Connection, &Ground, &A, RecordAt) -> Result<T, Error> + Send + 'a,
+    ) -> Call<'a, T> {
+        async move {
+            self.answer(|state| {
+                let (ground, rooms) = state.grounded(mesh)?;
+                let Plan { log, record, known, about, .. } = plan(&rooms.db, &ground)?;
+                let author = ground.author(&ground.own);
+                let at = if known { (0, 0) } else { rooms.write(&ground, &author, log, record)? };
+                answer(&rooms.db, &ground, &about, at)
+            })
+        }
+        .boxed()
+    }
+}
+
+fn create(ground: &Ground, rooms: &mut Folded, request: &api::TopicCreate) -> Result<api::Topic, Error> {
+    let mut log = [7; 16];
+    log[..8].copy_from_slice(&ground.now.to_be_bytes());
+    let log = LogId::from_bytes(log);
+    let new = topic::create(&rooms.db, ground, request, log)?;
+    rooms.follow(log, true)?;
+    let mut records: Vec<RoomRecord> = vec![new.info.into()];
+    let others = new.members.into_iter().filter(|member| *member != ground.own);
+    records.extend(others.map(|member| RoomRecord::from(TopicMember { member, role: TopicRole::Member })));
+    let author = ground.author(&ground.own);
+    for record in records {
+        rooms.write(ground, &author, log, Ground::plan(log, record, ())?.record)?;
+    }
+    if let Some(announcement) = new.announcement {
+        let own = LogId::of_mesh(&ground.id);
+        rooms.write(ground, &author, own, Ground::plan(own, announcement, ())?.record)?;
+    }
+    topic::one(&rooms.db, ground, &log.to_string(), None)
+}
+
+fn place(
+    ground: &Ground,
+    rooms: &mut Folded,
+    name: &str,
+    role: TopicRole,
+) -> Result<api::Topic, Error> {
+    let row = ground.topic(&rooms.db, name, crate::DEFAULT_SESSION)?;
+    if role == TopicRole::None {
+        ground.joined(&rooms.db, name)?;
+    }
+    if !crate::rooms::is_general(&row.name) && row.role != role && row.role != TopicRole::Lead {
+        let Plan { record, .. } = Ground::plan(row.log, TopicMember { member: ground.own, role }, ())?;
+        rooms.write(ground, &ground.author(&ground.own), row.log, record)?;
+    }
+    rooms.follow(row.log, role != TopicRole::None)?;
+    topic::one(&rooms.db, ground, name, None)
+}
+
+impl Rooms for Fake {
+    fn topic_create<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TopicCreate) -> Call<'a, api::Topic> {
+        async move {
+            self.answer(|state| {
+                let (ground, rooms) = state.grounded(mesh)?;
+                create(&ground, rooms, &request)
+            })
+        }
+        .boxed()
+    }
+
+    fn topics<'a>(&'a self, mesh: MeshSelector<'a>, query: api::TopicsQuery) -> Call<'a, api::Topics> {
+        self.ask(mesh, move |db, ground| topic::list(db, ground, &query))
+    }
+
+    fn topic_join<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TopicName) -> Call<'a, api::Topic> {
+        async move {
+            self.answer(|state| {
+                let (ground, rooms) = state.grounded(mesh)?;
+                place(&ground, rooms, &request.topic, TopicRole::Member)
+            })
+        }
+        .boxed()
+    }
+
+    fn topic_leave<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TopicName) -> Call<'a, api::Topic> {
+        async move {
+            self.answer(|state| {
+                let (ground, rooms) = state.grounded(mesh)?;
+                place(&ground, rooms, &request.topic, TopicRole::None)
+            })
+        }
+        .boxed()
+    }
+
+    fn topic_members<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TopicName) -> Call<'a, api::TopicMembers> {
+        self.ask(mesh, move |db, ground| topic::members(db, ground, &ground.joined(db, &request.topic)?))
+    }
+
+    fn topic_member<'a>(
+        &'a self,
+        mesh: MeshSelector<'a>,
+        request: api::TopicMemberChange,
+    ) -> Call<'a, api::TopicMembers> {
+        let name = request.topic.clone();
+        self.make(
+            mesh,
+            move |db, ground| {
+                topic::change(db, ground, &request.topic, &request.member, topic::core_role(request.role))
+            },
+            move |db, ground, _, _| topic::members(db, ground, &ground.joined(db, &name)?),
+        )
+    }
+
+    fn topic_post<'a>(&'a self, mesh: MeshSelector<'a>, request: api::PostRequest) -> Call<'a, api::Posted> {
+        self.make(
+            mesh,
+            move |db, ground| post::write(db, ground, &request),
+            |_, _, about, at| {
+                Ok(api::Posted {
+                    id: about.id.to_string(),
+                    topic: about.place.topic.clone().unwrap_or_default(),
+                    state: api::State::Accepted,
+                    at: Some(show_at(about.known.unwrap_or(at))),
+                })
+            },
+        )
+    }
+
+    fn topic_posts<'a>(&'a self, mesh: MeshSelector<'a>, query: api::PostsQuery) -> Call<'a, api::Posts> {
+        let wait_ms = query.wait_ms;
+        async move {
+            self.look(wait_ms, |state| {
+                let (ground, rooms) = state.grounded(mesh)?;
+                post::posts(&rooms.db, &ground, &query).map(|found| (!found.posts.is_empty(), found))
+            })
+            .await
+        }
+        .boxed()
+    }
+
+    fn topic_search<'a>(&'a self, mesh: MeshSelector<'a>, query: api::SearchQuery) -> Call<'a, api::Hits> {
+        self.ask(mesh, move |db, ground| post::search(db, ground, &query))
+    }
+
+    fn topic_read<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TopicRead) -> Call<'a, api::Topic> {
+        self.ask(mesh, move |db, ground| {
+            post::mark_read(db, ground, &request)?;
+            topic::one(db, ground, &request.topic, request.session.as_deref())
+        })
+    }
+
+    fn topic_resolve<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TopicResolve) -> Call<'a, api::Posts> {
+        let answer = |db: &_, ground: &_, (place, id): &_, _| post::in_thread(db, ground, place, *id, 50);
+        self.make(mesh, move |db, ground| post::resolve(db, ground, &request), answer)
+    }
+
+    fn notifications<'a>(
+        &'a self,
+        mesh: MeshSelector<'a>,
+        query: api::NotificationQuery,
+    ) -> Call<'a, api::Notifications> {
+        self.ask(mesh, move |db, ground| notification::list(db, ground, &query))
+    }
+
+    fn notification_read<'a>(
+        &'a self,
+        mesh: MeshSelector<'a>,
+        request: api::NotificationRead,
+    ) -> Call<'a, api::Marked> {
+        self.ask(mesh, move |db, ground| notification::mark(db, ground, &request))
+    }
+
+    fn groups<'a>(&'a self, mesh: MeshSelector<'a>, query: api::GroupQuery) -> Call<'a, api::Groups> {
+        self.ask(mesh, move |db, ground| group::list(db, ground, &query))
+    }
+
+    fn group_join<'a>(&'a self, mesh: MeshSelector<'a>, request: api::GroupChange) -> Call<'a, api::Group> {
+        let answer = |db: &_, ground: &_, path: &_, _| group::one(db, ground, path);
+        self.make(mesh, move |_, ground| group::change(ground, &request, true), answer)
+    }
+
+    fn group_leave<'a>(&'a self, mesh: MeshSelector<'a>, request: api::GroupChange) -> Call<'a, api::Group> {
+        let answer = |db: &_, ground: &_, path: &_, _| group::one(db, ground, path);
+        self.make(mesh, move |_, ground| group::change(ground, &request, false), answer)
+    }
+
+    fn state_get<'a>(&'a self, mesh: MeshSelector<'a>, request: api::StateKey) -> Call<'a, api::StateEntry> {
+        self.ask(mesh, move |db, ground| state::get(db, ground, &request))
+    }
+
+    fn state_set<'a>(&'a self, mesh: MeshSelector<'a>, request: api::StateSet) -> Call<'a, api::StateEntry> {
+        self.make(mesh, move |db, ground| state::set(db, ground, &request), state::changed)
+    }
+
+    fn state_list<'a>(&'a self, mesh: MeshSelector<'a>, query: api::StateQuery) -> Call<'a, api::StateEntries> {
+        let wait_ms = if query.after.is_some() { query.wait_ms } else { 0 };
+        async move {
+            self.look(wait_ms, |state| {
+                let (ground, rooms) = state.grounded(mesh)?;
+                state::list(&rooms.db, &ground, &query).map(|found| (!found.entries.is_empty(), found))
+            })
+            .await
+        }
+        .boxed()
+    }
+
+    fn state_delete<'a>(&'a self, mesh: MeshSelector<'a>, request: api::StateDelete) -> Call<'a, api::StateEntry> {
+        self.make(mesh, move |db, ground| state::delete(db, ground, &request), state::changed)
+    }
+
+    fn remember<'a>(&'a self, mesh: MeshSelector<'a>, request: api::Remember) -> Call<'a, api::Memory> {
+        let answer = |db: &_, ground: &_, about: &_, _| memory::remembered(db, ground, about);
+        self.make(mesh, move |db, ground| memory::remember(db, ground, &request), answer)
+    }
+
+    fn recall<'a>(&'a self, mesh: MeshSelector<'a>, request: api::Recall) -> Call<'a, api::Memories> {
+        self.ask(mesh, move |db, ground| memory::recall(db, ground, &request))
+    }
+
+    fn forget<'a>(&'a self, mesh: MeshSelector<'a>, request: api::MemoryName) -> Call<'a, api::Memory> {
+        let answer = |_: &_, _: &_, memory: &api::Memory, _: RecordAt| Ok(memory.clone());
+        self.make(mesh, move |db, ground| memory::forget(db, ground, &request), answer)
+    }
+
+    fn task_create<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TaskCreate) -> Call<'a, api::Task> {
+        self.make(mesh, move |db, ground| task::create(db, ground, &request), task::changed)
+    }
+
+    fn tasks<'a>(&'a self, mesh: MeshSelector<'a>, query: api::TaskQuery) -> Call<'a, api::Tasks> {
+        self.ask(mesh, move |db, ground| task::list(db, ground, &query))
+    }
+
+    fn task_claim<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TaskChange) -> Call<'a, api::Task> {
+        self.make(mesh, move |db, ground| task::change(db, ground, &request, Step::Claim), task::changed)
+    }
+
+    fn task_release<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TaskChange) -> Call<'a, api::Task> {
+        self.make(mesh, move |db, ground| task::change(db, ground, &request, Step::Release), task::changed)
+    }
+
+    fn task_complete<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TaskChange) -> Call<'a, api::Task> {
+        self.make(mesh, move |db, ground| task::change(db, ground, &request, Step::Complete), task::changed)
+    }
+}
