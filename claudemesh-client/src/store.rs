@@ -1,12 +1,14 @@
 //! The home's durable store: one SQLite file on one thread, all meshes in it.
 //!
 //! It owns what is on disk and nothing of the rules: it keeps the [`Change`]s of the sessions, gives them back as
-//! [`Snapshot`]s, and answers the questions of the service. A commit is answered after its fsync; commits that wait
-//! together share one.
+//! [`Snapshot`]s, and answers the questions of the service. What rooms show is folded here too, by the rules of [`view`].
+//! A commit is answered after its fsync; commits that wait together share one.
 
 mod load;
 mod query;
 mod schema;
+#[allow(dead_code, reason = "the session of several logs will feed it and the API ask it")]
+pub(crate) mod view;
 mod write;
 
 use std::fs::File;

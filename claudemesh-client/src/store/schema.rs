@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 /// Marks the file as ours ("clms").
 const APPLICATION_ID: i64 = 0x636c_6d73;
 /// Migrations in order; the file's `user_version` is how many it has.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/001_initial.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/001_initial.sql"), include_str!("migrations/003_views.sql")];
 
 /// Pages of the write-ahead log before they move to the database.
 const LOG_PAGES: u64 = 4000;
@@ -30,7 +30,7 @@ pub(super) fn open(path: Option<&Path>) -> Result<Connection, Error> {
          PRAGMA wal_autocheckpoint = {LOG_PAGES}; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON;"
     ))
     .map_err(db_error)?;
-    db.set_prepared_statement_cache_capacity(128);
+    db.set_prepared_statement_cache_capacity(256);
     // Plans that do not depend on what is bound: otherwise binding a range makes SQLite plan its query anew.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(db_error)?;
     migrate(&mut db)?;
