@@ -150,14 +150,12 @@ impl Ground {
             Error::new(ErrorKind::Usage, format!("{text:?} is no topic: {error}"))
                 .with_hint("topics are named like #deploys; see `claudemesh topic list`")
         })?;
+        let mut found = view::topic::by_name(db, &self.viewer(session), name.as_str()).map_err(db_error)?;
         let topics = view::topic::topics(db, &self.viewer(session)).map_err(db_error)?;
-        let fits = |topic: &&TopicRow| topic.name == name.as_str();
-        let by_id = |topic: &&TopicRow| wanted.len() >= 8 && topic.log.to_string().starts_with(wanted);
-        let mut found: Vec<&TopicRow> = topics.iter().filter(fits).collect();
-        if found.is_empty() {
-            found = topics.iter().filter(by_id).collect();
+        if found.is_empty() && wanted.len() >= 8 {
+            found = topics.iter().filter(|topic| topic.log.to_string().starts_with(wanted)).cloned().collect();
         }
-        match found[..] {
+        match &found[..] {
             [topic] => Ok(topic.clone()),
             [] => {
                 let known = topics.iter().map(|topic| topic.name.as_str());
@@ -169,7 +167,7 @@ impl Ground {
                 };
                 Err(Error::new(ErrorKind::NotFound, format!("there is no topic #{wanted}")).with_hint(hint))
             }
-            ref several => {
+            several => {
                 let ids: Vec<String> = several.iter().map(|topic| topic.log.to_string()[..12].to_owned()).collect();
                 Err(Error::new(ErrorKind::Ambiguous, format!("several topics say they are #{wanted}: {}", ids.join(", ")))
                     .with_hint("use 8 or more digits of the topic's id"))

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::{Ground, Place, Plan, read_at, show_at, time, unfit};
 use crate::api;
 use crate::error::{Error, ErrorKind};
-use crate::store::db_error;
 use crate::store::view::state::{self, StateRow};
+use crate::store::{db_error, view};
 
 /// Keys of one answer.
 const MOST: usize = 10_000;
@@ -21,7 +21,6 @@ const MOST: usize = 10_000;
 pub(crate) struct About {
     pub(crate) place: Place,
     pub(crate) key: String,
-    expected: Option<RecordAt>,
 }
 
 fn key(text: &str) -> Result<StateKey, Error> {
@@ -29,7 +28,7 @@ fn key(text: &str) -> Result<StateKey, Error> {
 }
 
 fn plan(place: Place, name: String, expected: Option<RecordAt>, record: impl Into<RoomRecord>) -> Result<Plan<About>, Error> {
-    Ground::plan(place.log, record, About { place, key: name, expected }).map(|plan| plan.ordered(expected.is_some()))
+    Ground::plan(place.log, record, About { place, key: name }).map(|plan| plan.ordered(expected.is_some()))
 }
 
 pub(crate) fn set(db: &Connection, ground: &Ground, request: &api::StateSet) -> Result<Plan<About>, Error> {
@@ -75,12 +74,11 @@ fn absent(key: &str) -> Error {
 /// The answer once the change is in the log, at `at`.
 pub(crate) fn changed(db: &Connection, ground: &Ground, about: &About, at: RecordAt) -> Result<api::StateEntry, Error> {
     let row = state::get(db, about.place.room, &about.key, ground.now).map_err(db_error)?;
-    match row {
-        // A later change may have come by now: what was asked for was done all the same.
-        Some(row) if row.version == at || (about.expected.is_none() && row.version > at) => Ok(show(ground, &about.place, row)),
-        Some(row) => Err(conflict(&about.key, row.version)),
-        None => Err(conflict(&about.key, (0, 0))),
+    if !view::took_effect(db, about.place.room, at).map_err(db_error)? {
+        return Err(conflict(&about.key, row.map_or((0, 0), |row| row.version)));
     }
+    // A later change may have come by now: what was asked for was done all the same.
+    row.map(|row| show(ground, &about.place, row)).ok_or_else(|| absent(&about.key))
 }
 
 pub(crate) fn get(db: &Connection, ground: &Ground, request: &api::StateKey) -> Result<api::StateEntry, Error> {

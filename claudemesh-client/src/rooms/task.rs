@@ -1,15 +1,15 @@
 //! Tasks: made, claimed by one, completed.
 
 use claudemesh_core::log::directory::RecordAt;
-use claudemesh_core::record::{RoomRecord, Task, TaskClaimed, TaskCompleted, TaskReleased, fence};
+use claudemesh_core::record::{RoomRecord, Task, TaskClaimed, TaskCompleted, TaskReleased};
 use claudemesh_core::{MessageId, Millis};
 use rusqlite::Connection;
 
 use super::{Ground, Place, Plan, limit, time};
 use crate::api;
 use crate::error::{Error, ErrorKind};
-use crate::store::db_error;
 use crate::store::view::task::{self, TaskFilter, TaskRow, TaskStatus};
+use crate::store::{db_error, view};
 
 /// What the answer to a change needs.
 #[derive(Clone, Debug)]
@@ -95,13 +95,11 @@ fn refuse(ground: &Ground, row: &TaskRow, what: &str) -> Error {
 /// The answer once the change is in the log, at `at`.
 pub(crate) fn changed(db: &Connection, ground: &Ground, about: &About, at: RecordAt) -> Result<api::Task, Error> {
     let row = task::task(db, about.place.room, &about.id).map_err(db_error)?.ok_or_else(|| absent(&about.id.to_string()))?;
-    let done = match about.step {
-        Step::Create => row.member == ground.own,
-        Step::Claim => row.claim.as_ref().is_some_and(|claim| claim.fence == fence(at)) || row.claim.is_none(),
-        Step::Complete => row.completed_at == Some(at),
-        Step::Release => row.claim.as_ref().is_none_or(|claim| claim.at > at),
-    };
-    if done { Ok(show(ground, about.place.topic.clone(), row)) } else { Err(refuse(ground, &row, "was changed by somebody else")) }
+    let known = about.step == Step::Create && at == RecordAt::default();
+    if known || view::took_effect(db, about.place.room, at).map_err(db_error)? {
+        return Ok(show(ground, about.place.topic.clone(), row));
+    }
+    Err(refuse(ground, &row, "was changed by somebody else"))
 }
 
 fn absent(text: &str) -> Error {

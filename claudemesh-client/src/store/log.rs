@@ -71,7 +71,7 @@ pub(super) fn apply(tx: &Connection, mesh: i64, change: &Change, rows: &mut LogR
             if Snapshot::names(opened) {
                 insert_names(tx, mesh, opened)?;
             }
-            view::apply(tx, &view_entry(mesh, log, opened))
+            Ok(())
         }
         Change::LogUnsealed { log, offset } => unseal(tx, rows.row(tx, mesh, log)?, *offset),
         Change::LogEpoch { log, began } => tx
@@ -101,6 +101,17 @@ pub(super) fn apply(tx: &Connection, mesh: i64, change: &Change, rows: &mut LogR
         }
         _ => Ok(()),
     }
+}
+
+/// Folds what the changes of a mesh opened, in one go.
+pub(super) fn fold(tx: &Connection, mesh: i64, changes: &[Change], rows: &mut LogRows) -> rusqlite::Result<()> {
+    let mut entries = Vec::new();
+    for change in changes {
+        if let Change::LogRecords(opened) = change {
+            entries.push(view_entry(mesh, rows.row(tx, mesh, &opened.log)?, opened));
+        }
+    }
+    if entries.is_empty() { Ok(()) } else { view::apply_all(tx, &entries) }
 }
 
 fn view_entry(mesh: i64, room: i64, opened: &LogRecords) -> view::Entry<'_> {

@@ -5,7 +5,6 @@
 //! meaning depends on those before them are kept as they came: when one comes late, its room is folded anew.
 
 mod batch;
-pub(crate) mod erase;
 pub(crate) mod group;
 pub(crate) mod memory;
 pub(crate) mod notification;
@@ -114,7 +113,8 @@ const fn span(room: i64) -> (i64, i64) {
     (room << ROOM_BITS, key(room, (LAST_OFFSET, LAST_INDEX)))
 }
 
-/// Applies one entry. Entries that come together are better given to [`apply_all`].
+/// Applies one entry.
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn apply(tx: &Connection, entry: &Entry<'_>) -> rusqlite::Result<()> {
     apply_all(tx, std::slice::from_ref(entry))
 }
@@ -144,10 +144,10 @@ pub(crate) fn apply_all(tx: &Connection, entries: &[Entry<'_>]) -> rusqlite::Res
                     if stale.contains_key(&room.n) || (entry.late && rebuild::is_behind(tx, &read, key)?) {
                         stale.insert(room.n, room);
                     } else if !fold(tx, &room, &author, key, &read)? {
-                        ignore(tx, room.n, 1, 0)?;
+                        refuse(tx, key)?;
                     }
                 }
-                None => ignore(tx, room.n, 0, 1)?,
+                None => ignore(tx, room.n, 1)?,
             }
         }
     }
@@ -219,20 +219,36 @@ const fn changes_roles(record: &RoomRecord) -> bool {
     matches!(record.kind(), TopicInfo::KIND | TopicMember::KIND)
 }
 
-/// Counts records that changed nothing.
-fn ignore(tx: &Connection, room: i64, refused: i64, other: i64) -> rusqlite::Result<()> {
+/// Marks a kept record that changed nothing.
+fn refuse(tx: &Connection, key: i64) -> rusqlite::Result<()> {
+    sql::run(tx, "INSERT OR IGNORE INTO room_refused (key) VALUES (?1)", [key]).map(drop)
+}
+
+/// Whether the record at this address took effect. Only for records whose meaning depends on those before them.
+pub(crate) fn took_effect(db: &Connection, room: i64, at: RecordAt) -> rusqlite::Result<bool> {
+    sql::exists(
+        db,
+        "SELECT 1 FROM room_record WHERE key = ?1 AND NOT EXISTS (SELECT 1 FROM room_refused WHERE key = ?1)",
+        [key(room, at)],
+    )
+}
+
+/// Counts more or fewer records that changed nothing.
+fn ignore(tx: &Connection, room: i64, records: i64) -> rusqlite::Result<()> {
     sql::run(
         tx,
-        "INSERT INTO room_ignored (room, refused, other) VALUES (?1, ?2, ?3)
-         ON CONFLICT DO UPDATE SET refused = refused + excluded.refused, other = other + excluded.other",
-        params![room, refused, other],
+        "INSERT INTO room_ignored (room, records) VALUES (?1, ?2)
+         ON CONFLICT DO UPDATE SET records = records + excluded.records",
+        [room, records],
     )
     .map(drop)
 }
 
 /// How many records of a room are invalid or unknown.
-pub(crate) fn ignored(db: &Connection, room: i64) -> rusqlite::Result<u64> {
-    let count =
-        sql::first(db, "SELECT refused + other FROM room_ignored WHERE room = ?1", [room], |row| row.get::<_, i64>(0))?;
-    Ok(count.unwrap_or(0) as u64)
+#[cfg(test)]
+fn ignored(db: &Connection, room: i64) -> rusqlite::Result<u64> {
+    let (low, high) = span(room);
+    let sql = "SELECT COALESCE((SELECT records FROM room_ignored WHERE room = ?1), 0)
+               + (SELECT COUNT(*) FROM room_refused WHERE key BETWEEN ?2 AND ?3)";
+    db.query_row(sql, [room, low, high], |row| row.get::<_, i64>(0)).map(|count| count as u64)
 }

@@ -59,6 +59,7 @@ fn try_commit(state: &mut State, batch: &[(i64, Vec<Change>, Vec<Extra>)]) -> Re
                 }
             };
         }
+        log::fold(&tx, *mesh, changes, logs).map_err(db_error)?;
         for item in extra {
             apply_extra(&tx, *mesh, item).map_err(db_error)?;
         }

@@ -5,8 +5,10 @@ CREATE TABLE room_record (
     key INTEGER PRIMARY KEY,
     kind INTEGER NOT NULL, admin INTEGER NOT NULL, member BLOB NOT NULL, device BLOB NOT NULL, data BLOB NOT NULL
 );
--- Records that changed nothing: `refused` of those above, `other` of the rest.
-CREATE TABLE room_ignored (room INTEGER PRIMARY KEY, refused INTEGER NOT NULL, other INTEGER NOT NULL);
+-- Those of them that changed nothing.
+CREATE TABLE room_refused (key INTEGER PRIMARY KEY);
+-- How many others changed nothing.
+CREATE TABLE room_ignored (room INTEGER PRIMARY KEY, records INTEGER NOT NULL);
 
 -- Folded from `room_record`.
 CREATE TABLE topic_public (

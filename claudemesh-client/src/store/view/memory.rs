@@ -108,11 +108,11 @@ pub(super) fn insert(tx: &Connection, room: &Room, author: &Author, key: i64, me
     )?;
     match other {
         Some(other) if other == key => return Ok(()),
-        Some(other) if other < key => return ignore(tx, room.n, 0, 1),
+        Some(other) if other < key => return ignore(tx, room.n, 1),
         Some(other) => {
             erase(tx, other)?;
             sql::run(tx, "DELETE FROM memory WHERE key = ?1", [other])?;
-            ignore(tx, room.n, 0, 1)?;
+            ignore(tx, room.n, 1)?;
         }
         None => {}
     }

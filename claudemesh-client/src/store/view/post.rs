@@ -161,7 +161,7 @@ pub(super) fn insert(
     }
     sql::run(tx, "INSERT INTO post_text (rowid, text) VALUES (?1, ?2)", params![key, post.text])?;
     if status != SHOWN {
-        ignore(tx, room.n, 0, 1)?;
+        ignore(tx, room.n, 1)?;
         return choose_first(tx, room, &author.member, &post.id);
     }
     if !own {
@@ -191,7 +191,7 @@ fn set_status(tx: &Connection, room: &Room, key: i64, status: i64) -> rusqlite::
     if change == 0 {
         return Ok(());
     }
-    ignore(tx, room.n, 0, -change)?;
+    ignore(tx, room.n, -change)?;
     if flags & OWN == 0 {
         let mentions = if flags & MENTIONS_OWN != 0 { change } else { 0 };
         unread::add(tx, unread::chunk(key), change, mentions)?;

@@ -3,7 +3,7 @@
 use claudemesh_core::record::RoomRecord;
 use rusqlite::{Connection, params};
 
-use super::{Room, changes_roles, fold, ignore, kept, notification, post, role, span, sql};
+use super::{Room, changes_roles, fold, kept, notification, post, refuse, role, span, sql};
 
 /// Whether something was applied that stands after `key` and depends on the record there.
 pub(super) fn is_behind(tx: &Connection, record: &RoomRecord, key: i64) -> rusqlite::Result<bool> {
@@ -27,7 +27,8 @@ pub(super) fn clear(tx: &Connection, room: i64) -> rusqlite::Result<()> {
     ] {
         sql::run(tx, sql, [room])?;
     }
-    Ok(())
+    let (low, high) = span(room);
+    sql::run(tx, "DELETE FROM room_refused WHERE key BETWEEN ?1 AND ?2", [low, high]).map(drop)
 }
 
 /// Folds all kept records of a room in order, and judges its posts again if roles came out differently.
@@ -36,7 +37,6 @@ pub(super) fn rebuild(tx: &Connection, room: &Room) -> rusqlite::Result<()> {
     clear(tx, room.n)?;
     notification::doubt(tx, room.n)?;
     let (low, high) = span(room.n);
-    let mut refused = 0;
     {
         let mut statement = tx.prepare_cached(
             "SELECT key, kind, admin, member, device, data FROM room_record WHERE key BETWEEN ?1 AND ?2 ORDER BY key",
@@ -44,16 +44,17 @@ pub(super) fn rebuild(tx: &Connection, room: &Room) -> rusqlite::Result<()> {
         let mut rows = statement.query([low, high])?;
         while let Some(row) = rows.next()? {
             let (author, record) = kept(row, 1)?;
+            let key = row.get(0)?;
             let valid = match record {
-                Some(record) => fold(tx, room, &author, row.get(0)?, &record)?,
+                Some(record) => fold(tx, room, &author, key, &record)?,
                 None => false,
             };
-            refused += i64::from(!valid);
+            if !valid {
+                refuse(tx, key)?;
+            }
         }
     }
     notification::drop_doubted(tx, room.n)?;
-    ignore(tx, room.n, 0, 0)?;
-    sql::run(tx, "UPDATE room_ignored SET refused = ?2 WHERE room = ?1", [room.n, refused])?;
     if role::timeline(tx, room.n)? != before {
         post::judge_again(tx, room)?;
     }

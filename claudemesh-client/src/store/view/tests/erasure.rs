@@ -1,6 +1,5 @@
 //! What is erased is not in the file any more.
 
-use super::super::unread::mark_read;
 use super::*;
 
 const CANARY: &str = "zanzibarcanary";
@@ -62,63 +61,4 @@ fn a_forgotten_memory_leaves_the_file() {
         town.db.query_row(count, [like], |row| row.get::<_, i64>(0)).unwrap()
     };
     assert_eq!((terms("%canary250x"), terms("%tag250x"), terms("%tag251x")), (0, 0, 1));
-}
-
-#[test]
-fn an_erased_room_leaves_the_file() {
-    for others in [0u8, 40] {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("store.db");
-        let mut town = store(&path);
-        for n in 0..others {
-            town.write(GENERAL_ROOM, BOB, [text(n, "another room's")]);
-        }
-        town.write(TOPIC, BOB, [RoomRecord::from(text(1, CANARY)), set(CANARY, "1", None).into()]);
-        checkpoint(&town.db);
-        assert!(file_holds(&path, "zanzibar"));
-        let tx = town.db.transaction().unwrap();
-        erase::rooms(&tx, &[TOPIC]).unwrap();
-        tx.commit().unwrap();
-        checkpoint(&town.db);
-        assert!(!file_holds(&path, "zanzibar"), "beside {others} others");
-    }
-}
-
-#[test]
-fn a_room_is_erased_whole() {
-    [0, 20].into_iter().for_each(erase_one_of_two);
-}
-
-fn erase_one_of_two(others: u8) {
-    let mut town = Town::with_topic(Visibility::Public);
-    let records: Vec<RoomRecord> = vec![
-        text(1, "a").into(),
-        memory(2, "b", &["c"]).into(),
-        task(3, &[], Some(ANN)).into(),
-        set("a", "1", None).into(),
-    ];
-    town.write(TOPIC, BOB, records.clone());
-    town.write(GENERAL_ROOM, BOB, records);
-    mark_read(&town.db, TOPIC, "main", (1, 0)).unwrap();
-    // With enough beside them, texts are taken from the index one by one.
-    for n in 0..others {
-        town.write(GENERAL_ROOM, BOB, [text(100 + n, "a"), text(200 + n, "b")]);
-        town.write(GENERAL_ROOM, BOB, [memory(100 + n, "a", &["b"])]);
-    }
-    erase::rooms(&town.db, &[TOPIC]).unwrap();
-    let left = |table: &str, column: &str| -> Vec<i64> {
-        let mut sql = town.db.prepare(&format!("SELECT DISTINCT {column} FROM {table} ORDER BY 1")).unwrap();
-        sql.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
-    };
-    for table in ["post", "memory", "notification", "room_record"] {
-        assert_eq!(left(table, "key >> 45"), [GENERAL_ROOM], "{table}");
-    }
-    for table in ["state", "task"] {
-        assert_eq!(left(table, "room"), [GENERAL_ROOM], "{table}");
-    }
-    assert_eq!(left("topic_read", "room"), [0; 0]);
-    assert_eq!(left("post_count", "chunk >> 31"), [GENERAL_ROOM]);
-    for table in ["post_text", "memory_text"] {
-        town.db.execute(&format!("INSERT INTO {table} ({table}, rank) VALUES ('integrity-check', 1)"), []).unwrap();
-    }
 }

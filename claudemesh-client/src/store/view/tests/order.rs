@@ -77,7 +77,7 @@ fn contents(db: &Connection, sure: bool) -> String {
         "SELECT * FROM post ORDER BY 1",
         "SELECT * FROM post_count WHERE posts <> 0 ORDER BY 1",
         "SELECT key, mesh, kind FROM notification ORDER BY 1",
-        "SELECT room, refused, other FROM room_ignored WHERE refused + other > 0 ORDER BY 1",
+        "SELECT room, records FROM room_ignored UNION ALL SELECT key, 0 FROM room_refused ORDER BY 1, 2",
         "SELECT key, id, member FROM memory ORDER BY 1",
         if sure { "SELECT 1" } else { "SELECT key, erased, text, tags FROM memory ORDER BY 1" },
     ] {
