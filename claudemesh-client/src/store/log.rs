@@ -250,3 +250,22 @@ pub(crate) fn row(db: &Connection, mesh: i64, log: &LogId) -> rusqlite::Result<O
         .query_row(params![mesh, log.as_bytes()], |row| row.get(0))
         .optional()
 }
+
+/// Forgets the logs of meshes, with what was folded from them; `which` is a condition on the mesh's row with one parameter.
+pub(super) fn forget(tx: &Connection, which: &str, mesh: i64) -> rusqlite::Result<()> {
+    let rooms: Vec<i64> = tx
+        .prepare(&format!("SELECT n FROM log WHERE mesh {which}"))?
+        .query_map([mesh], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    view::erase::rooms(tx, &rooms)?;
+    for room in rooms {
+        tx.execute("DELETE FROM log_link WHERE key BETWEEN ?1 AND ?2", [room * SPAN, room * SPAN + SPAN - 1])?;
+    }
+    for table in TABLES {
+        tx.execute(&format!("DELETE FROM {table} WHERE mesh {which}"), [mesh])?;
+    }
+    Ok(())
+}
+
+/// Tables of logs with a column for the mesh.
+pub(super) const TABLES: [&str; 3] = ["log", "log_queue", "directory"];

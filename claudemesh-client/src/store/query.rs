@@ -182,11 +182,11 @@ impl Store {
     pub(crate) async fn drop_mesh(&self, mesh: i64) -> Result<(), Error> {
         self.run(move |store| {
             let tx = store.db.transaction().map_err(db_error)?;
+            super::log::forget(&tx, "= ?1", mesh).map_err(db_error)?;
             for table in [
                 "value",
                 "roster",
                 "record",
-                "log_entry",
                 "outbox",
                 "sent",
                 "fingerprint",
@@ -202,6 +202,7 @@ impl Store {
             tx.execute("DELETE FROM mesh WHERE id = ?1", [mesh]).map_err(db_error)?;
             tx.commit().map_err(db_error)?;
             store.seen = Default::default();
+            store.logs.clear();
             Ok(())
         })
         .await

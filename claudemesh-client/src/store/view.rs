@@ -5,6 +5,7 @@
 //! meaning depends on those before them are kept as they came: when one comes late, its room is folded anew.
 
 mod batch;
+pub(crate) mod erase;
 pub(crate) mod group;
 pub(crate) mod memory;
 pub(crate) mod notification;
