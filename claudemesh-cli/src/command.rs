@@ -15,6 +15,7 @@ pub(crate) mod inbox;
 pub(crate) mod invite;
 pub(crate) mod join;
 pub(crate) mod listen;
+pub(crate) mod man;
 pub(crate) mod member;
 pub(crate) mod mesh;
 pub(crate) mod message;
@@ -50,6 +51,7 @@ pub(crate) async fn run(app: &mut App, command: Command) -> Outcome {
         Command::Mesh(verb) => mesh::run(app, verb).await,
         Command::Member(verb) => member::run(app, verb).await,
         Command::Completions(args) => completions::run(app, args),
+        Command::Man(args) => man::run(app, args),
         Command::Daemon => daemon::run(app).await,
     }
 }

@@ -3,5 +3,6 @@
 mod errors;
 mod human;
 mod json;
+mod man;
 mod reading;
 mod sending;
