@@ -34,6 +34,15 @@ pub(crate) type Outcome = Result<(), Failure>;
 /// # Errors
 /// What the verb met, to be reported once.
 pub(crate) async fn run(app: &mut App, command: Command) -> Outcome {
+    let outcome = verb(app, command).await;
+    // An error as JSON is alone on its stream.
+    if outcome.is_ok() || !app.output.json {
+        app.warn().await;
+    }
+    outcome
+}
+
+async fn verb(app: &mut App, command: Command) -> Outcome {
     match command {
         Command::Up(args) => up::run(app, args).await,
         Command::Down => down::run(app).await,

@@ -6,3 +6,4 @@ mod json;
 mod man;
 mod reading;
 mod sending;
+mod warnings;

@@ -53,6 +53,7 @@ struct FakeMesh {
     feed: VecDeque<api::EventRecord>,
     position: u64,
     consumers: BTreeMap<String, u64>,
+    warnings: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -147,6 +148,11 @@ impl Fake {
     /// Forgets events of the first mesh up to this position, as retention does.
     pub fn forget_events(&self, position: u64) {
         self.change(|state| state.first().feed.retain(|record| record.position > position));
+    }
+
+    /// From now on the first mesh has these warnings.
+    pub fn warn(&self, warnings: &[&str]) {
+        self.change(|state| state.first().warnings = warnings.iter().map(|&warning| warning.into()).collect());
     }
 
     /// The next call fails with this.
@@ -245,6 +251,7 @@ impl State {
             feed: VecDeque::new(),
             position: 0,
             consumers: BTreeMap::new(),
+            warnings: Vec::new(),
         });
         id
     }
