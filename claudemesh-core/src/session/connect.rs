@@ -344,6 +344,7 @@ impl Session {
             (Pending::RosterRange { number }, Body::RosterEntries(entries)) => {
                 self.on_roster_entries(number, &entries, cx);
             }
+            (Pending::RosterProof, Body::RosterEntries(entries)) => self.on_roster_proof(&entries, cx),
             (Pending::Reappend, Body::Done(_)) if self.offer => self.offered(cx),
             (Pending::Reappend, Body::Done(_)) => {
                 self.sync_roster(cx);
@@ -369,11 +370,13 @@ impl Session {
             (Pending::LogAppend, Body::LogAppended(appended)) => self.on_log_appended(&appended, cx),
             (Pending::LogAppend, Body::Error(error)) => self.on_log_append_error(&error, cx),
             (_, Body::Error(error)) if error.code == ErrorCode::Removed => self.halt(Fault::Removed, cx),
-            (Pending::RosterRange { .. } | Pending::Reappend, Body::Error(_)) => {
+            (Pending::RosterRange { .. } | Pending::RosterProof | Pending::Reappend, Body::Error(_)) => {
                 cx.out.push(Action::Disconnect);
                 self.on_closed(cx);
             }
-            (Pending::RosterRange { .. } | Pending::Reappend, _) => self.drop_connection(Fault::Malformed, cx),
+            (Pending::RosterRange { .. } | Pending::RosterProof | Pending::Reappend, _) => {
+                self.drop_connection(Fault::Malformed, cx);
+            }
             _ => {}
         }
     }
