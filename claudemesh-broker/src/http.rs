@@ -16,6 +16,12 @@ struct Health {
 }
 
 #[derive(serde::Serialize)]
+struct Unavailable {
+    status: &'static str,
+    reason: &'static str,
+}
+
+#[derive(serde::Serialize)]
 struct Ready {
     status: &'static str,
     schema: u32,
@@ -29,9 +35,14 @@ pub(crate) async fn health() -> Response {
     Json(Health { status: "ok" }).into_response()
 }
 
-/// The broker can do its work: the store answers.
+/// The broker can do its work: the store answers and can be written.
 pub(crate) async fn ready(State(engine): State<Engine>) -> Response {
-    match engine.store().meta().await {
+    let store = engine.store();
+    let meta = match store.writable().await {
+        Ok(()) => store.meta().await,
+        Err(error) => Err(error),
+    };
+    match meta {
         Ok(meta) => Json(Ready {
             status: "ready",
             schema: meta.schema,
@@ -41,8 +52,10 @@ pub(crate) async fn ready(State(engine): State<Engine>) -> Response {
         })
         .into_response(),
         Err(error) => {
-            tracing::warn!(%error, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, Json(Health { status: "unavailable" })).into_response()
+            // The log has it once already, and probes come all the time.
+            tracing::debug!(%error, "not ready");
+            let body = Unavailable { status: "unavailable", reason: error.word() };
+            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
         }
     }
 }

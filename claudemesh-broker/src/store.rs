@@ -43,6 +43,10 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// Store id and commit counter.
     fn meta(&self) -> Pending<StoreMeta>;
 
+    /// Whether it can be written: until a write failed, and again once another one has succeeded and none failed for a few
+    /// seconds. While it cannot, asking tries it.
+    fn writable(&self) -> Pending<()>;
+
     /// Appends a roster entry after the head it names; a genesis creates its mesh.
     fn roster_append_if_head(&self, mesh: MeshId, entry: Bytes, now: Millis) -> Pending<RosterAppended>;
 

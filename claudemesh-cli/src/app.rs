@@ -12,6 +12,9 @@ use crate::output::{Output, Stream};
 use crate::spinner::patiently;
 use crate::{connect, daemon, signal};
 
+const CLOCK_SKEW: &str = "this clock and the broker's differ by more than a day: mail may be held until they agree; \
+    nothing is lost; set the clock right";
+
 /// Standard input.
 pub(crate) struct Input {
     /// Where it is read.
@@ -38,6 +41,8 @@ pub(crate) struct App {
     /// Standard input.
     pub(crate) input: Input,
     backend: Backend,
+    /// Who answered, to be asked for its warnings.
+    asked: Option<Arc<dyn Service>>,
 }
 
 impl App {
@@ -45,13 +50,13 @@ impl App {
     pub(crate) fn new(json: bool) -> Self {
         let output = Output { json, out: Stream::stdout(), err: Stream::stderr() };
         let input = Input { reader: Box::new(BufReader::new(io::stdin())), terminal: io::stdin().is_terminal() };
-        Self { global: Global::default(), output, input, backend: Backend::Daemon }
+        Self { global: Global::default(), output, input, backend: Backend::Daemon, asked: None }
     }
 
     /// A run against a service given by a test.
     #[cfg(test)]
     pub(crate) fn with(service: Arc<dyn Service>, output: Output, input: Input) -> Self {
-        Self { global: Global::default(), output, input, backend: Backend::Given(service) }
+        Self { global: Global::default(), output, input, backend: Backend::Given(service), asked: None }
     }
 
     /// The mesh named by `--mesh`.
@@ -63,11 +68,30 @@ impl App {
     ///
     /// # Errors
     /// It cannot be started or reached.
-    pub(crate) async fn service(&self) -> Result<Arc<dyn Service>, Error> {
-        match &self.backend {
-            Backend::Daemon => patiently(&self.output, "starting the daemon", connect::connect(&self.global)).await,
+    pub(crate) async fn service(&mut self) -> Result<Arc<dyn Service>, Error> {
+        let service = match &self.backend {
+            Backend::Daemon => patiently(&self.output, "starting the daemon", connect::connect(&self.global)).await?,
             #[cfg(test)]
-            Backend::Given(service) => Ok(Arc::clone(service)),
+            Backend::Given(service) => Arc::clone(service),
+        };
+        self.asked = Some(Arc::clone(&service));
+        Ok(service)
+    }
+
+    /// Says what goes with every answer about a mesh. Once in a run: who was told is not told again.
+    pub(crate) async fn warn(&mut self) {
+        if let Some(service) = self.asked.take() {
+            self.warn_of(&*service).await;
+        }
+    }
+
+    /// Says it of a service in this process.
+    pub(crate) async fn warn_of(&mut self, service: &dyn Service) {
+        for warning in service.warnings(self.mesh()).await {
+            self.output.warn(match warning.as_str() {
+                "clock_skew" => CLOCK_SKEW,
+                other => other,
+            });
         }
     }
 

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::command::{
-    broker, completions, inbox, invite, join, listen, member, mesh, message, peers, send, status, summary, up,
+    broker, completions, inbox, invite, join, listen, man, member, mesh, message, peers, send, status, summary, up,
 };
 
 /// The environment variable with the session, when `--session` is not given.
@@ -97,6 +97,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Member(member::Verb),
     Completions(completions::Args),
+    Man(man::Args),
     /// Run the daemon in this process; started on demand by the other verbs
     #[command(hide = true)]
     Daemon,
@@ -116,7 +117,7 @@ impl Command {
     const fn knows_mesh(&self) -> bool {
         match self {
             Self::Status(args) => args.verb.is_some(),
-            Self::Down | Self::Broker(_) | Self::Mesh(_) | Self::Completions(_) | Self::Daemon => false,
+            Self::Down | Self::Broker(_) | Self::Mesh(_) | Self::Completions(_) | Self::Man(_) | Self::Daemon => false,
             _ => true,
         }
     }
@@ -126,7 +127,7 @@ impl Command {
         match self {
             _ if global.mesh.is_some() && !self.knows_mesh() => Some("--mesh"),
             _ if global.session.is_some() && !self.knows_session() => Some("--session"),
-            Self::Completions(_) if global.json => Some("--json"),
+            Self::Completions(_) | Self::Man(_) if global.json => Some("--json"),
             Self::Invite(args) => args.stray(),
             _ => None,
         }

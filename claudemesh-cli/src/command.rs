@@ -15,6 +15,7 @@ pub(crate) mod inbox;
 pub(crate) mod invite;
 pub(crate) mod join;
 pub(crate) mod listen;
+pub(crate) mod man;
 pub(crate) mod member;
 pub(crate) mod mesh;
 pub(crate) mod message;
@@ -33,6 +34,15 @@ pub(crate) type Outcome = Result<(), Failure>;
 /// # Errors
 /// What the verb met, to be reported once.
 pub(crate) async fn run(app: &mut App, command: Command) -> Outcome {
+    let outcome = verb(app, command).await;
+    // An error as JSON is alone on its stream.
+    if outcome.is_ok() || !app.output.json {
+        app.warn().await;
+    }
+    outcome
+}
+
+async fn verb(app: &mut App, command: Command) -> Outcome {
     match command {
         Command::Up(args) => up::run(app, args).await,
         Command::Down => down::run(app).await,
@@ -50,6 +60,7 @@ pub(crate) async fn run(app: &mut App, command: Command) -> Outcome {
         Command::Mesh(verb) => mesh::run(app, verb).await,
         Command::Member(verb) => member::run(app, verb).await,
         Command::Completions(args) => completions::run(app, args),
+        Command::Man(args) => man::run(app, args),
         Command::Daemon => daemon::run(app).await,
     }
 }

@@ -95,6 +95,14 @@ impl Output {
         self.out.write(text).map_err(Failure::output)
     }
 
+    /// Warns on standard error in one line, also when results are JSON.
+    pub(crate) fn warn(&mut self, text: &str) {
+        let mut shown = self.err.page();
+        shown.labelled(Tone::Warning, "warning", &inert::line(text));
+        // There is nowhere left to complain.
+        let _ = self.err.write(&shown.text);
+    }
+
     /// Tells a reader something that is not the result, on standard error; nobody when results are JSON.
     pub(crate) fn note(&mut self, page: impl FnOnce(&mut Page)) {
         if !self.json {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use claudemesh_client::api::{self, *};
 use claudemesh_client::service::{Call, MeshSelector, Service};
 use claudemesh_client::{Error, ErrorKind};
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use serde_json::{Value, json};
 
@@ -40,6 +41,8 @@ pub(crate) struct Fake {
     pub(crate) created: bool,
     /// The name others go by.
     pub(crate) name: String,
+    /// What goes with every answer.
+    pub(crate) warnings: &'static [&'static str],
 }
 
 impl Default for Fake {
@@ -57,6 +60,7 @@ impl Default for Fake {
             feed_ends: false,
             created: true,
             name: "bob".into(),
+            warnings: &[],
         }
     }
 }
@@ -211,6 +215,10 @@ impl Service for Fake {
 
     fn meshes(&self) -> Call<'_, Meshes> {
         self.answer("meshes", Value::Null, Meshes { meshes: vec![self.mesh_info()] })
+    }
+
+    fn warnings<'a>(&'a self, _mesh: MeshSelector<'a>) -> BoxFuture<'a, Vec<String>> {
+        Box::pin(async { self.warnings.iter().map(|&warning| warning.into()).collect() })
     }
 
     fn mesh_use<'a>(&'a self, mesh: &'a str) -> Call<'a, MeshInfo> {

@@ -3,5 +3,7 @@
 mod errors;
 mod human;
 mod json;
+mod man;
 mod reading;
 mod sending;
+mod warnings;

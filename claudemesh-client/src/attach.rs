@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use claudemesh_core::{MessageId, Millis};
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use rand_core::UnwrapErr;
 use serde::Serialize;
@@ -197,6 +198,10 @@ impl Service for Attached {
 
     fn meshes(&self) -> Call<'_, api::Meshes> {
         self.get(route::MESHES, NoParams {})
+    }
+
+    fn warnings<'a>(&'a self, _mesh: MeshSelector<'a>) -> BoxFuture<'a, Vec<String>> {
+        Box::pin(std::future::ready(self.http.warnings()))
     }
 
     fn mesh_use<'a>(&'a self, mesh: &'a str) -> Call<'a, api::MeshInfo> {

@@ -18,6 +18,9 @@ pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
 /// The daemon writes to every event stream at least this often.
 pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// Header of answers about a mesh: its warnings, separated by commas.
+pub(crate) const WARNING_HEADER: &str = "claudemesh-warning";
+
 /// Name of the stream frame that carries an error.
 pub(crate) const FRAME_ERROR: &str = "error";
 /// Name of the stream frame after which nothing follows. A stream that stops without it was cut.

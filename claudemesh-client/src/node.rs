@@ -99,6 +99,10 @@ impl Active {
         is_active(&self.row())
     }
 
+    fn has_clock_skew(&self) -> bool {
+        self.handle.as_ref().is_some_and(|handle| handle.shared.has_clock_skew())
+    }
+
     fn ended(&self) -> Error {
         let MeshRow { label, state, .. } = self.row();
         let (what, then) = match state.as_str() {

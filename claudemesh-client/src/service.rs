@@ -30,6 +30,11 @@ pub trait Service: Rooms {
     fn join(&self, request: api::JoinRequest) -> Call<'_, api::JoinReply>;
     /// Meshes of this home.
     fn meshes(&self) -> Call<'_, api::Meshes>;
+    /// Warnings that go with everything said about a mesh, such as `clock_skew`; an attached backend repeats what came
+    /// with its daemon's last answer. Where no mesh is named or selected, those of any.
+    fn warnings<'a>(&'a self, _mesh: MeshSelector<'a>) -> BoxFuture<'a, Vec<String>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
     /// Makes a mesh the one used when none is named.
     fn mesh_use<'a>(&'a self, mesh: &'a str) -> Call<'a, api::MeshInfo>;
     /// Renames a mesh: for everyone when the caller is admin or owner, else locally.

@@ -7,6 +7,7 @@
 mod load;
 pub(crate) mod log;
 mod query;
+mod rejoin;
 mod schema;
 pub(crate) mod view;
 mod write;
@@ -82,7 +83,8 @@ impl std::fmt::Debug for Store {
 impl Store {
     /// Opens the store file, or a store in memory.
     pub(crate) fn open(path: Option<&Path>) -> Result<Self, Error> {
-        let db = schema::open(path)?;
+        let mut db = schema::open(path)?;
+        rejoin::settle(&mut db)?;
         let (requests, queue) = mpsc::channel();
         thread::Builder::new()
             .name("claudemesh-store".into())

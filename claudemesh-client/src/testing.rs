@@ -55,6 +55,7 @@ struct FakeMesh {
     position: u64,
     consumers: BTreeMap<String, u64>,
     rooms: Option<rooms::Folded>,
+    warnings: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -149,6 +150,11 @@ impl Fake {
     /// Forgets events of the first mesh up to this position, as retention does.
     pub fn forget_events(&self, position: u64) {
         self.change(|state| state.first().feed.retain(|record| record.position > position));
+    }
+
+    /// From now on the first mesh has these warnings.
+    pub fn warn(&self, warnings: &[&str]) {
+        self.change(|state| state.first().warnings = warnings.iter().map(|&warning| warning.into()).collect());
     }
 
     /// The next call fails with this.
@@ -248,6 +254,7 @@ impl State {
             position: 0,
             consumers: BTreeMap::new(),
             rooms: None,
+            warnings: Vec::new(),
         });
         id
     }

@@ -28,6 +28,7 @@
 mod author;
 mod entry;
 mod fold;
+mod fork;
 mod membership;
 mod payload;
 mod rules;

@@ -253,6 +253,7 @@ enum Phase {
 enum Pending {
     Enqueue(Vec<(u64, u64)>),
     RosterRange { number: u64 },
+    RosterProof,
     Reappend,
     Append { token: u64, append: Append, entry: Vec<u8> },
     Record,

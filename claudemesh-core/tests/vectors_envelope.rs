@@ -7,6 +7,8 @@
 
 #[path = "vectors_envelope/envelopes.rs"]
 mod envelopes;
+#[path = "vectors_envelope/forged.rs"]
+mod forged;
 #[path = "vectors_envelope/receipts.rs"]
 mod receipts;
 #[path = "vectors_common/stored.rs"]

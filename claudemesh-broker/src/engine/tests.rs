@@ -1,5 +1,6 @@
 //! The engine over the memory store, driven without sockets by real keys and real envelopes.
 
+mod clock;
 mod handshake;
 mod log;
 mod mail;

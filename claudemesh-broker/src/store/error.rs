@@ -126,6 +126,17 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// A word for who watches the broker from outside. It tells nothing of what is stored.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::DiskFull => "disk_full",
+            Self::Corrupt(_) | Self::Foreign | Self::UnknownSchema { .. } => "corrupt",
+            Self::Closed => "closed",
+            Self::Refused(_) | Self::Locked | Self::Io(_) => "io",
+        }
+    }
+
     /// Whether the same request may succeed later without any change to it.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {

@@ -48,6 +48,10 @@ impl<F: Folds> MemoryStore<F> {
 impl<F: Folds> Store for MemoryStore<F> {
     super::logic::store_operations!(F);
 
+    fn writable(&self) -> Pending<()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     fn close(&self) -> Pending<()> {
         Box::pin(std::future::ready(Ok(())))
     }

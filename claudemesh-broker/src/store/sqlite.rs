@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,7 @@ enum Job<F: Folds> {
 /// A store in an SQLite file.
 pub struct SqliteStore<F: Folds> {
     jobs: mpsc::Sender<Job<F>>,
+    trouble: Arc<Mutex<Trouble>>,
 }
 
 impl<F: Folds> std::fmt::Debug for SqliteStore<F> {
@@ -59,18 +61,18 @@ impl<F: Folds> SqliteStore<F> {
 
     fn start(mut logic: Logic<F>, lock: File) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::channel(QUEUE);
+        let trouble = Arc::new(Mutex::new(Trouble::default()));
+        let noted = Arc::clone(&trouble);
         let mut intake = Intake { queue, now: VecDeque::new(), later: VecDeque::new(), closing: None };
         thread::Builder::new().name("broker-store".into()).spawn(move || {
             let mut gather = MAX_GATHERED;
-            let mut trouble = Trouble::default();
             while intake.wait() {
                 // What needs no sync is not held up by one. It frees room, too.
                 for sync in [Sync::Later, Sync::Now] {
                     let Some(first) = intake.next(sync) else { continue };
-                    let fate = run(&mut logic, first, &mut intake, gather, sync);
-                    trouble.note(&fate, Instant::now());
+                    let works = run(&mut logic, first, &mut intake, gather, sync, &noted);
                     // After a failure each one goes alone for a while: what frees room must not fail with what needs it.
-                    gather = if fate.is_err() { 1 } else { (gather * 2).min(MAX_GATHERED) };
+                    gather = if works { (gather * 2).min(MAX_GATHERED) } else { 1 };
                 }
             }
             drop((logic, lock));
@@ -78,7 +80,7 @@ impl<F: Folds> SqliteStore<F> {
                 let _ = reply.send(Ok(()));
             }
         })?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, trouble })
     }
 
     fn submit<T: Send + 'static>(
@@ -109,6 +111,10 @@ impl<F: Folds> SqliteStore<F> {
             answer.await.map_err(|_| StoreError::Closed)?
         })
     }
+}
+
+fn locked(trouble: &Mutex<Trouble>) -> MutexGuard<'_, Trouble> {
+    trouble.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What waits, in the order it came, up to a wish to close.
@@ -165,14 +171,15 @@ impl<F: Folds> Intake<F> {
     }
 }
 
-/// Runs one transaction over what waits of one kind, and says how it ended: whether anything was written.
+/// Runs one transaction over what waits of one kind; whether it was committed.
 fn run<F: Folds>(
     logic: &mut Logic<F>,
     first: Op<F>,
     intake: &mut Intake<F>,
     gather: usize,
     sync: Sync,
-) -> Result<bool, StoreError> {
+    trouble: &Mutex<Trouble>,
+) -> bool {
     let began = Instant::now();
     logic.begin(sync);
     let mut finish = vec![first(logic)];
@@ -183,14 +190,28 @@ fn run<F: Folds>(
         finish.push(op(logic));
     }
     let fate = logic.end();
+    // Before it is told: who was told of a failure finds the store in trouble.
+    locked(trouble).note(&fate, Instant::now());
     for finish in finish {
         finish(fate.clone().map(drop));
     }
-    fate
+    fate.is_ok()
 }
 
 impl<F: Folds> Store for SqliteStore<F> {
     super::logic::store_operations!(F);
+
+    fn writable(&self) -> Pending<()> {
+        let trouble = Arc::clone(&self.trouble);
+        let proof =
+            locked(&trouble).needs_proof().then(|| self.submit(Sync::Now, |logic: &mut Logic<F>| logic.touch()));
+        Box::pin(async move {
+            if let Some(proof) = proof {
+                proof.await?;
+            }
+            locked(&trouble).reason(Instant::now()).map_or(Ok(()), |error| Err(error.clone()))
+        })
+    }
 
     fn close(&self) -> Pending<()> {
         let (reply, answer) = oneshot::channel();

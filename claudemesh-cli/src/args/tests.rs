@@ -64,6 +64,8 @@ fn every_form_of_every_verb_parses() {
         "member remove bob --yes",
         "member role bob admin",
         "completions bash",
+        "man",
+        "man --dir /tmp/man1",
         "daemon",
     ];
     for line in lines {
@@ -90,6 +92,8 @@ fn wrong_command_lines_are_refused() {
         "invite --uses 3 list",
         "invite --name-hint bob revoke 5d41a02b",
         "completions bash --json",
+        "man --json",
+        "man send",
         "join",
         "send bob",
         "send bob two words",

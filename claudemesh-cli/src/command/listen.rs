@@ -34,6 +34,7 @@ pub(crate) async fn run(app: &mut App, args: Args) -> Outcome {
     let service = app.service().await?;
     let query = EventsQuery { consumer: args.consumer.clone(), after: None, session: app.global.session() };
     let mut events = service.events(app.mesh(), query).await?;
+    app.warn().await;
     if app.output.out.terminal {
         app.output.note(|page| page.line("listening; Ctrl-C ends it"));
     }

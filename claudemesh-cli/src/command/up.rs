@@ -59,7 +59,10 @@ pub(crate) async fn run(app: &mut App, args: Args) -> Outcome {
     let stop = app.interrupted()?;
     let running = app.host().await?;
     let result = match running.service.up(request).await {
-        Ok(reply) => show(&mut app.output, &reply),
+        Ok(reply) => {
+            app.warn_of(&*running.service).await;
+            show(&mut app.output, &reply)
+        }
         Err(error) => Err(error.into()),
     };
     // Without a mesh there is nothing to stay for. It stops in order all the same.

@@ -1,7 +1,7 @@
 //! Calls to the daemon: one HTTP client on one Unix socket. Turns every answer into a value or a typed error.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -12,7 +12,7 @@ use url::Url;
 use crate::api;
 use crate::error::{Error, ErrorKind};
 use crate::home::no_daemon;
-use crate::local::BODY_LIMIT;
+use crate::local::{BODY_LIMIT, WARNING_HEADER};
 
 /// What an ordinary call may take. It covers a slow disk; nothing else may hold the daemon.
 pub(super) const CALL: Duration = Duration::from_secs(30);
@@ -23,6 +23,8 @@ pub(super) const FAR_CALL: Duration = Duration::from_secs(120);
 pub(super) struct Http {
     client: reqwest::Client,
     socket: Arc<Path>,
+    /// What came with the last answer.
+    warnings: Arc<Mutex<Vec<String>>>,
 }
 
 /// A call before it is made.
@@ -81,7 +83,7 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| Error::new(ErrorKind::Internal, "the local client cannot start").with_source(error))?;
-        Ok(Self { client, socket: socket.into() })
+        Ok(Self { client, socket: socket.into(), warnings: Arc::default() })
     }
 
     pub(super) fn socket(&self) -> &Path {
@@ -103,6 +105,7 @@ impl Http {
             builder = builder.header("content-type", "application/json").body(body.clone());
         }
         let response = builder.send().await.map_err(Failure::from)?;
+        self.take_warnings(&response);
         let ok = response.status().is_success();
         let bytes = response.bytes().await.map_err(Failure::from)?;
         if ok { Ok(bytes.into()) } else { Err(Failure::Answer(bytes.into())) }
@@ -115,11 +118,23 @@ impl Http {
             Ok(response) => response.map_err(|error| self.failed(error.into()))?,
             Err(_) => return Err(self.silent()),
         };
+        self.take_warnings(&response);
         if response.status().is_success() {
             return Ok(response);
         }
         let bytes = response.bytes().await.map_err(|error| self.failed(error.into()))?;
         Err(self.failed(Failure::Answer(bytes.into())))
+    }
+
+    /// Warnings that came with the last answer.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn take_warnings(&self, response: &reqwest::Response) {
+        let header = response.headers().get(WARNING_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let warnings = header.split(',').filter(|warning| !warning.is_empty()).map(str::to_owned).collect();
+        *self.warnings.lock().unwrap_or_else(PoisonError::into_inner) = warnings;
     }
 
     fn failed(&self, failure: Failure) -> Error {

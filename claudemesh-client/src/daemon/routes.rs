@@ -1,17 +1,18 @@
 //! The routes, one per call of [`Service`].
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::watch;
 
@@ -21,7 +22,7 @@ use crate::api;
 use crate::error::{Error, ErrorKind};
 use crate::local::{
     Done, EventsParams, FRAME_END, FRAME_ERROR, InboxParams, InviteName, KEEP_ALIVE, Label, MemberName, MemberRole,
-    MeshParams, MessageParams, NoParams, PeersParams, Version, route,
+    MeshParams, MessageParams, NoParams, PeersParams, Version, WARNING_HEADER, route,
 };
 use crate::service::Service;
 
@@ -34,9 +35,7 @@ pub(super) struct App {
 }
 
 pub(super) fn router(service: Arc<dyn Service>, stop: watch::Sender<bool>) -> Router {
-    let routes: [(&str, MethodRouter<App>); 24] = [
-        (route::VERSION, get(version)),
-        (route::STATUS, get(status)),
+    let routes: [(&str, MethodRouter<App>); 22] = [
         (route::UP, post(up)),
         (route::JOIN, post(join)),
         (route::MESHES, get(meshes)),
@@ -62,6 +61,9 @@ pub(super) fn router(service: Arc<dyn Service>, stop: watch::Sender<bool>) -> Ro
     ];
     let router = routes.into_iter().fold(Router::new(), |router, (path, method)| router.route(path, method));
     rooms::routes(router)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&service), warn))
+        .route(route::VERSION, get(version))
+        .route(route::STATUS, get(status))
         .route(route::SHUTDOWN, post(shutdown))
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
@@ -114,16 +116,18 @@ async fn up(
     State(app): State<App>,
     Params(NoParams {}): Params<NoParams>,
     Payload(request): Payload<api::UpRequest>,
-) -> Reply<api::UpReply> {
-    app.call(|service| async move { service.up(request).await }).await
+) -> Result<(Extension<About>, Json<api::UpReply>), ApiError> {
+    let reply = app.call(|service| async move { service.up(request).await }).await?;
+    Ok((Extension(About(reply.mesh.id.clone())), reply))
 }
 
 async fn join(
     State(app): State<App>,
     Params(NoParams {}): Params<NoParams>,
     Payload(request): Payload<api::JoinRequest>,
-) -> Reply<api::JoinReply> {
-    app.call(|service| async move { service.join(request).await }).await
+) -> Result<(Extension<About>, Json<api::JoinReply>), ApiError> {
+    let reply = app.call(|service| async move { service.join(request).await }).await?;
+    Ok((Extension(About(reply.mesh.id.clone())), reply))
 }
 
 async fn meshes(State(app): State<App>, Params(NoParams {}): Params<NoParams>) -> Reply<api::Meshes> {
@@ -301,6 +305,25 @@ async fn unknown_route() -> ApiError {
 
 async fn unknown_method() -> ApiError {
     ApiError::usage(StatusCode::METHOD_NOT_ALLOWED, "this route does not take that method")
+}
+
+/// The mesh an answer is about, where the request names none.
+#[derive(Clone)]
+struct About(String);
+
+/// Puts the warnings of the mesh on every answer about it, whatever was asked. `status` has them in its body.
+async fn warn(State(service): State<Arc<dyn Service>>, request: Request, next: Next) -> Response {
+    let named = Query::<BTreeMap<String, String>>::try_from_uri(request.uri());
+    let named = named.ok().and_then(|Query(mut query)| query.remove("mesh"));
+    let mut response = next.run(request).await;
+    let mesh = response.extensions().get::<About>().map(|About(mesh)| mesh.clone()).or(named);
+    let warnings = service.warnings(mesh.as_deref()).await.join(",");
+    if !warnings.is_empty()
+        && let Ok(value) = HeaderValue::try_from(warnings)
+    {
+        response.headers_mut().insert(WARNING_HEADER, value);
+    }
+    response
 }
 
 /// Logs route, outcome and time. Queries and bodies hold what people wrote; a path nobody knows could, too.

@@ -107,6 +107,32 @@ async fn every_kind_of_error_arrives_as_it_was() {
 }
 
 #[tokio::test]
+async fn warnings_come_with_every_answer_about_their_mesh() {
+    let served = served().await;
+    served.fake.add_mesh("other", "alice");
+    let (attached, team) = (&served.attached, Some("team"));
+    attached.whoami(team).await.unwrap();
+    assert!(attached.warnings(None).await.is_empty());
+    served.fake.warn(&["clock_skew", "from_the_future"]);
+    let warned = async || attached.warnings(None).await == ["clock_skew", "from_the_future"];
+    attached.whoami(team).await.unwrap();
+    assert!(warned().await);
+    attached.whoami(Some("other")).await.unwrap();
+    assert!(!warned().await, "another mesh");
+    attached.up(api::UpRequest { mesh: Some("team".into()), ..Default::default() }).await.unwrap();
+    assert!(warned().await, "the mesh that the answer names");
+    attached.send(team, api::SendRequest::default()).await.unwrap_err();
+    assert!(warned().await, "an error");
+    drop(attached.events(Some("other"), api::EventsQuery::default()).await.unwrap());
+    assert!(!warned().await);
+    drop(attached.events(team, api::EventsQuery::default()).await.unwrap());
+    assert!(warned().await, "the feed");
+    served.fake.warn(&[]);
+    attached.whoami(team).await.unwrap();
+    assert!(attached.warnings(None).await.is_empty(), "it is over");
+}
+
+#[tokio::test]
 async fn the_socket_is_the_owners_and_is_gone_after_a_stop() {
     let served = served().await;
     let socket = served.daemon.socket().to_owned();

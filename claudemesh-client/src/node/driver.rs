@@ -434,6 +434,9 @@ impl Driver {
     }
 
     fn tell(&mut self, notice: Notice) {
+        if let Notice::Ready | Notice::Fault(_) = notice {
+            self.shared.note_clock(&self.session);
+        }
         match notice {
             Notice::Ready => {
                 self.shared.set_error(None);

@@ -158,15 +158,10 @@ impl Node {
         let name = choose_name(request.name.as_deref(), &bundle)?;
         let (entry, _) = roster.join(&device, &invite_key, kind, &mut rng()).map_err(rules)?;
         roster.apply(&entry).map_err(rules)?;
-        let label = self.free_label(request.label.as_deref(), &bundle.label).await?;
-        if let Some(ended) = ended {
-            // What was kept of an earlier membership makes room for the new one.
-            if let Some(handle) = &ended.handle {
-                handle.stop().await;
-            }
-            self.store.drop_mesh(ended.store_row).await?;
-            self.meshes.write().await.retain(|mesh| !Arc::ptr_eq(mesh, &ended));
-        }
+        let label = match (&request.label, &ended) {
+            (None, Some(ended)) => ended.row().label,
+            (wished, _) => self.free_label(wished.as_deref(), &bundle.label).await?,
+        };
         let row = MeshRow {
             row: 0,
             mesh: *link.mesh().as_bytes(),
@@ -183,16 +178,22 @@ impl Node {
         };
         // The key is on disk before the broker hears of it: a crash in between is mended by offering the entry again.
         let all: Vec<Vec<u8>> = entries.into_iter().chain([entry.clone()]).collect();
-        let mut stored = row.clone();
-        stored.row = self.store.add_mesh(NewMesh { row, roster: all }).await?;
-        if let Err(error) = line.append(entry).await {
-            if error.kind() != ErrorKind::Unreachable {
-                self.store.drop_mesh(stored.row).await?;
+        let stored = self.keep(NewMesh { row, roster: all }, ended.as_deref()).await?;
+        let unheard = match line.append(entry).await {
+            Ok(()) => None,
+            // The broker may have it or not: the session offers it again.
+            Err(error) if error.kind() == ErrorKind::Unreachable => Some(error),
+            Err(error) => {
+                self.forget(stored.row, ended.as_deref()).await?;
+                return Err(error);
             }
+        };
+        drop(line);
+        self.store.settle_meshes().await?;
+        let active = self.activate(stored).await?;
+        if let Some(error) = unheard {
             return Err(error);
         }
-        drop(line);
-        let active = self.activate(stored).await?;
         settle(&active).await;
         let inviter = bundle.inviter;
         active
@@ -202,6 +203,32 @@ impl Node {
                 invited_by: Some(view::member_ref(session, row, &inviter)),
             })
             .await
+    }
+
+    /// Stores a new member with its key, in the place of an earlier membership if there was one.
+    async fn keep(&self, mut new: NewMesh, ended: Option<&Active>) -> Result<MeshRow, Error> {
+        let mut row = new.row.clone();
+        let Some(ended) = ended else {
+            row.row = self.store.add_mesh(new).await?;
+            return Ok(row);
+        };
+        (row.row, new.row.row) = (ended.store_row, ended.store_row);
+        if let Some(handle) = &ended.handle {
+            handle.stop().await;
+        }
+        self.meshes.write().await.retain(|mesh| mesh.store_row != ended.store_row);
+        if let Err(error) = self.store.replace_mesh(new).await {
+            self.activate(ended.row()).await?;
+            return Err(error);
+        }
+        Ok(row)
+    }
+
+    /// The broker refused a new member: nothing of it is kept, and all of what was before.
+    async fn forget(&self, row: i64, ended: Option<&Active>) -> Result<(), Error> {
+        let Some(ended) = ended else { return self.store.drop_mesh(row).await };
+        self.store.restore_mesh(ended.row()).await?;
+        self.activate(ended.row()).await.map(drop)
     }
 
     async fn free_label(&self, wished: Option<&str>, theirs: &str) -> Result<String, Error> {

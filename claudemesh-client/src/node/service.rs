@@ -1,5 +1,7 @@
 //! The node as the [`Service`].
 
+use claudemesh_core::session::Fault;
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
 use super::{Node, view};
@@ -41,6 +43,17 @@ impl Service for Node {
                 meshes.push(self.mesh_info(mesh).await?);
             }
             Ok(api::Meshes { meshes })
+        })
+    }
+
+    fn warnings<'a>(&'a self, mesh: MeshSelector<'a>) -> BoxFuture<'a, Vec<String>> {
+        Box::pin(async move {
+            let skewed = match (self.mesh(mesh).await, mesh) {
+                (Ok(mesh), _) => mesh.has_clock_skew(),
+                (Err(_), None) => self.meshes.read().await.iter().any(|mesh| mesh.has_clock_skew()),
+                (Err(_), Some(_)) => false,
+            };
+            skewed.then(|| Fault::ClockSkew.as_str().to_owned()).into_iter().collect()
         })
     }
 

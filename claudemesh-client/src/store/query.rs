@@ -95,6 +95,23 @@ fn inbox_item(row: &Row<'_>, at: usize) -> rusqlite::Result<InboxItem> {
     })
 }
 
+/// What it means that a mesh cannot be stored.
+pub(super) fn not_free(error: rusqlite::Error) -> Error {
+    if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) {
+        return Error::new(ErrorKind::Conflict, "this home has that mesh, or one with that label")
+            .with_hint("see `claudemesh mesh list`; choose another label with --mesh LABEL");
+    }
+    db_error(error)
+}
+
+pub(super) fn insert_roster(tx: &Connection, mesh: i64, roster: &[Vec<u8>]) -> Result<(), Error> {
+    let mut sql = tx.prepare_cached("INSERT INTO roster (mesh, idx, entry) VALUES (?1, ?2, ?3)").map_err(db_error)?;
+    for (index, entry) in roster.iter().enumerate() {
+        sql.execute(params![mesh, index as i64, entry]).map_err(db_error)?;
+    }
+    Ok(())
+}
+
 fn state(rank: u8, why: Option<&str>) -> MessageState {
     MessageState::from_code(rank, why).unwrap_or(MessageState::Queued)
 }
@@ -154,31 +171,16 @@ impl Store {
                     row.hints
                 ],
             );
-            match inserted {
-                Ok(_) => {}
-                Err(rusqlite::Error::SqliteFailure(error, _))
-                    if error.code == rusqlite::ErrorCode::ConstraintViolation =>
-                {
-                    return Err(Error::new(ErrorKind::Conflict, "this home has that mesh, or one with that label")
-                        .with_hint("see `claudemesh mesh list`; choose another label with --mesh LABEL"));
-                }
-                Err(error) => return Err(db_error(error)),
-            }
+            inserted.map_err(not_free)?;
             let id = tx.last_insert_rowid();
-            for (index, entry) in roster.iter().enumerate() {
-                tx.execute(
-                    "INSERT INTO roster (mesh, idx, entry) VALUES (?1, ?2, ?3)",
-                    params![id, index as i64, entry],
-                )
-                .map_err(db_error)?;
-            }
+            insert_roster(&tx, id, &roster)?;
             tx.commit().map_err(db_error)?;
             Ok(id)
         })
         .await
     }
 
-    /// Forgets a mesh that was never joined, or drops what is kept of one that ended.
+    /// Forgets a mesh that was never joined.
     pub(crate) async fn drop_mesh(&self, mesh: i64) -> Result<(), Error> {
         self.run(move |store| {
             let tx = store.db.transaction().map_err(db_error)?;

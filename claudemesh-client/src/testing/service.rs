@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
 use super::{Fake, MAIN, NOW, Outgoing, State};
@@ -67,7 +68,7 @@ impl Service for Fake {
                 roster_index: mesh.members.len() as u64 - 1,
                 roster_hash: "00".repeat(32),
                 round_trip_ms: Some(0.5),
-                warnings: Vec::new(),
+                warnings: mesh.warnings.clone(),
                 last_error: None,
             });
             Ok(api::Status {
@@ -113,6 +114,11 @@ impl Service for Fake {
 
     fn meshes(&self) -> Call<'_, api::Meshes> {
         self.reply(|state| Ok(api::Meshes { meshes: state.meshes.iter().map(|mesh| mesh.info.clone()).collect() }))
+    }
+
+    fn warnings<'a>(&'a self, mesh: MeshSelector<'a>) -> BoxFuture<'a, Vec<String>> {
+        let warnings = self.state().mesh(mesh).map(|mesh| mesh.warnings.clone());
+        async move { warnings.unwrap_or_default() }.boxed()
     }
 
     fn mesh_use<'a>(&'a self, mesh: &'a str) -> Call<'a, api::MeshInfo> {

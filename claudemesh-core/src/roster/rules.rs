@@ -158,7 +158,7 @@ pub(super) mod proof {
             key.sign(self.0, &self.1)
         }
 
-        pub(super) fn verify(&self, key: &PublicKey, signature: &Signature) -> Result<(), BadSignature> {
+        pub(in crate::roster) fn verify(&self, key: &PublicKey, signature: &Signature) -> Result<(), BadSignature> {
             key.verify(self.0, &self.1, signature)
         }
     }
@@ -218,17 +218,21 @@ pub(super) fn check(roster: &Roster, bytes: &[u8]) -> Result<Entry, RosterError>
 
 /// The author is a live device, or the one whose key the entry brings, and its signature verifies.
 fn check_author(roster: &Roster, entry: &Entry) -> Result<(), RosterError> {
-    let brought = match (entry.payload(), entry.statement()) {
-        (Payload::DeviceAdded(payload), _) => Some(&payload.key),
-        (_, statement) => statement.map(|statement| &statement.key),
-    };
-    let key = if let Some(key) = brought {
+    let key = if let Some(key) = brought_key(entry) {
         ensure(*entry.author() == key.device_id(), RosterError::WrongAuthor)?;
         key
     } else {
         &roster.device(entry.author()).filter(|device| device.is_live()).ok_or(RosterError::AuthorNotLive)?.key
     };
     entry.verify(key)
+}
+
+/// The key of the device that an entry brings.
+pub(super) fn brought_key(entry: &Entry) -> Option<&PublicKey> {
+    match (entry.payload(), entry.statement()) {
+        (Payload::DeviceAdded(payload), _) => Some(&payload.key),
+        (_, statement) => statement.map(|statement| &statement.key),
+    }
 }
 
 fn require_role(author: &Member, least: Role) -> Result<(), RosterError> {

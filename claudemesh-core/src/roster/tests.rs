@@ -1,5 +1,6 @@
 //! A small mesh to test against, and the life of one: every kind once, with its effects.
 
+mod fork;
 mod negative;
 mod property;
 

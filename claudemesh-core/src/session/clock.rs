@@ -13,6 +13,9 @@ const SKEW_WARNING: u64 = 24 * 3600 * 1000;
 /// A clock that goes back by more was set.
 const SET_BACK: u64 = 60_000;
 
+/// Expiry of what was queued under a clock known to be behind: no wait can be counted from it.
+pub(super) const UNDATED: Millis = Millis(u64::MAX);
+
 impl Session {
     /// Notices a clock that was set since the last input.
     pub(super) fn watch_clock<R: CryptoRng>(&mut self, cx: &mut Context<'_, R>) {
@@ -54,6 +57,11 @@ impl Session {
     /// Whether the own clock is known to be wrong, or the broker's: nothing may be dated by it.
     pub(super) fn is_clock_wrong(&self) -> bool {
         self.faults.contains(&Fault::ClockSkew)
+    }
+
+    /// Whether the own clock stands before days that it has shown already, in this process or an earlier one.
+    pub(super) fn is_clock_behind(&self, now: Millis) -> bool {
+        self.prekeys.time().millis().since(now) > SKEW_WARNING
     }
 
     /// The broker's clock, as far as it is known.

@@ -343,6 +343,7 @@ impl Session {
             (Pending::RosterRange { number }, Body::RosterEntries(entries)) => {
                 self.on_roster_entries(number, &entries, cx);
             }
+            (Pending::RosterProof, Body::RosterEntries(entries)) => self.on_roster_proof(&entries, cx),
             (Pending::Reappend, Body::Done(_)) if self.offer => self.offered(cx),
             (Pending::Reappend, Body::Done(_)) => {
                 self.sync_roster(cx);
@@ -370,11 +371,13 @@ impl Session {
             (Pending::LogRange(log), Body::LogEntries(reply)) if reply.log == log => self.on_log_fetched(&reply, cx),
             (Pending::LogRange(log), _) => self.on_fetch_failed(&log, cx),
             (_, Body::Error(error)) if error.code == ErrorCode::Removed => self.halt(Fault::Removed, cx),
-            (Pending::RosterRange { .. } | Pending::Reappend, Body::Error(_)) => {
+            (Pending::RosterRange { .. } | Pending::RosterProof | Pending::Reappend, Body::Error(_)) => {
                 cx.out.push(Action::Disconnect);
                 self.on_closed(cx);
             }
-            (Pending::RosterRange { .. } | Pending::Reappend, _) => self.drop_connection(Fault::Malformed, cx),
+            (Pending::RosterRange { .. } | Pending::RosterProof | Pending::Reappend, _) => {
+                self.drop_connection(Fault::Malformed, cx);
+            }
             _ => {}
         }
     }

@@ -253,7 +253,8 @@ pub struct OutboxRow {
     /// Sealed attempts, latest last.
     #[n(7)]
     pub sealed: Vec<SealedAttempt>,
-    /// Milliseconds it may wait, while the broker's clock is not known: until then `expires` stands on the own one.
+    /// Milliseconds it may wait, while the broker's clock is not known: until then `expires` stands on the own one, or at
+    /// the end of time where that one is known to be behind.
     #[n(8)]
     pub ttl: Option<u64>,
 }

@@ -85,7 +85,10 @@ impl Session {
         content: &Content,
         recipients: Vec<OutRecipient>,
     ) {
-        let expires = self.broker_now(now).plus(ttl);
+        let expires = match self.skew {
+            None if self.is_clock_behind(now) => super::clock::UNDATED,
+            _ => self.broker_now(now).plus(ttl),
+        };
         let ttl = self.skew.is_none().then_some(ttl);
         let ordinal = self.next_ordinal;
         self.next_ordinal += 1;

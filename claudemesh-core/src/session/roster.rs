@@ -8,7 +8,7 @@ use super::{Action, Change, Context, Fault, Notice, Pending, Phase, Session};
 use crate::codec::Bytes;
 use crate::head::Connection;
 use crate::id::{DeviceId, InviteId, MemberId};
-use crate::roster::{Broker, NewInvite, Role, Roster, RosterError};
+use crate::roster::{Broker, Entry, NewInvite, Role, Roster, RosterError};
 use crate::wire::{self, Body, ErrorCode, Frame};
 
 /// A roster change to make. It is signed against the head in force when it is sent, and again when that head moved.
@@ -121,10 +121,13 @@ impl Session {
             self.sync_roster(cx);
             return;
         }
-        if push.index < next && self.is_forked(&push.entry) {
-            return self.halt_on_fork(cx);
+        if push.index < next {
+            if !self.is_known(&push.entry) {
+                self.refuse_entry(&push.entry, cx);
+            }
+            return;
         }
-        if push.index == next && self.take_entry(&push.entry, cx) {
+        if self.take_entry(&push.entry, cx) {
             self.retry_deferred(None, cx);
         }
     }
@@ -140,33 +143,25 @@ impl Session {
             // The broker has less than we verified: give it back what is missing, if its part agrees with ours.
             return match self.roster.connects(&reply.head) {
                 Connection::Known => self.reappend(reply.head.index + 1, cx),
-                _ => self.halt_on_fork(cx),
+                _ => self.ask_for_proof(reply.head.index, cx),
             };
         }
         // The first entry was our head when we asked; pushes may have brought more since.
         if reply.entries.is_empty() {
-            return self.halt_on_fork(cx);
+            return self.drop_connection(Fault::InvalidRosterEntry, cx);
         }
         for bytes in reply.entries.iter() {
-            match crate::roster::Entry::parse(bytes) {
-                Ok(entry) if entry.index() <= self.roster.head().index => {
-                    if self.roster.hash_at(entry.index()) != Some(*entry.hash()) {
-                        return self.halt_on_fork(cx);
-                    }
-                }
-                _ => {
-                    if !self.take_entry(bytes, cx) {
-                        return;
-                    }
-                }
+            if !self.is_known(bytes) && !self.take_entry(bytes, cx) {
+                return;
             }
         }
         if self.roster.head().index < reply.head.index {
             self.sync_roster(cx);
             return;
         }
-        if self.roster.head() != reply.head && self.roster.connects(&reply.head) != Connection::Known {
-            return self.halt_on_fork(cx);
+        if self.roster.connects(&reply.head) != Connection::Known {
+            // It contradicts the entries it came with.
+            return self.drop_connection(Fault::InvalidRosterEntry, cx);
         }
         match self.phase {
             Phase::Syncing => self.become_ready(cx),
@@ -181,10 +176,34 @@ impl Session {
         self.retry_deferred(Some(number), cx);
     }
 
-    /// Whether an entry stands in the place of another one we verified.
-    fn is_forked(&self, bytes: &[u8]) -> bool {
-        crate::roster::Entry::parse(bytes)
-            .is_ok_and(|entry| self.roster.hash_at(entry.index()).is_some_and(|known| known != *entry.hash()))
+    /// Whether an entry is one that we verified.
+    fn is_known(&self, bytes: &[u8]) -> bool {
+        Entry::parse(bytes).is_ok_and(|entry| self.roster.hash_at(entry.index()) == Some(*entry.hash()))
+    }
+
+    /// The broker names a head that is not on our chain. Naming is cheap: it has to show the entry.
+    fn ask_for_proof<R: CryptoRng>(&mut self, from: u64, cx: &mut Context<'_, R>) {
+        let request = self.request(Pending::RosterProof);
+        cx.out.push(Action::Send(Frame::new(request, wire::RosterRange { from, limit: 1 })));
+    }
+
+    pub(super) fn on_roster_proof<R: CryptoRng>(&mut self, reply: &wire::RosterEntries, cx: &mut Context<'_, R>) {
+        if reply.entries.iter().any(|entry| self.roster.is_forked_by(entry)) {
+            return self.halt_on_fork(cx);
+        }
+        self.drop_connection(Fault::InvalidRosterEntry, cx);
+    }
+
+    /// An entry that has no place here: a fork if somebody of the mesh signed it, else the broker's own fault.
+    fn refuse_entry<R: CryptoRng>(&mut self, entry: &[u8], cx: &mut Context<'_, R>) {
+        if self.roster.is_forked_by(entry) {
+            self.halt_on_fork(cx);
+        } else if matches!(self.phase, Phase::Ready) {
+            // Stay at the last valid head and say so.
+            self.fault(Fault::InvalidRosterEntry, cx);
+        } else {
+            self.drop_connection(Fault::InvalidRosterEntry, cx);
+        }
     }
 
     /// A fork is never merged: nothing more is sent across it.
@@ -199,13 +218,8 @@ impl Session {
                 self.took_entry(applied, entry, cx);
                 !matches!(self.phase, Phase::Halted)
             }
-            Err(RosterError::WrongIndex | RosterError::WrongPrevious) => {
-                self.halt_on_fork(cx);
-                false
-            }
             Err(_) => {
-                // Stay at the last valid head and say so.
-                self.fault(Fault::InvalidRosterEntry, cx);
+                self.refuse_entry(entry, cx);
                 false
             }
         }

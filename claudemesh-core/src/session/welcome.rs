@@ -72,7 +72,11 @@ impl Session {
             Connection::Known => self.reappend(head.index + 1, cx),
             // It is further than we are, or elsewhere: connecting as a device tells.
             Connection::Ahead => self.offered(cx),
-            Connection::Fork => self.halt_on_fork(cx),
+            // Only named, and not to be read by who is not in it.
+            Connection::Fork => {
+                self.offer = false;
+                self.drop_connection(Fault::RosterFork, cx);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! `claudemesh broker run` as a process.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
@@ -71,6 +72,20 @@ impl Broker {
     #[must_use]
     pub fn log(&self) -> String {
         self.log.lock().expect("readers do not panic").clone()
+    }
+
+    /// Status and body of a plain request.
+    ///
+    /// # Panics
+    /// There is no answer.
+    #[must_use]
+    pub fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: broker\r\nConnection: close\r\n\r\n").expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("it speaks HTTP");
+        (head[9..12].parse().expect("a status"), body.to_owned())
     }
 
     fn command(&self, listen: &str) -> Command {

@@ -76,6 +76,9 @@ fn a_full_disk_of_the_broker_delays_and_loses_nothing() {
         |log: &str| log.lines().filter(|line| line.contains("WARN") && line.contains("no room left")).count();
     until("its operator is told", || (warnings(&broker.log()) == 1).then_some(()));
     assert!(!broker.log().contains("zzzz"), "what does not fit is not printed");
+    let (status, body) = broker.get("/health/ready");
+    assert_eq!((status, body.as_str()), (503, r#"{"status":"unavailable","reason":"disk_full"}"#));
+    assert_eq!(broker.get("/health").0, 200);
     disk.free();
     let received = bob.receive(ids.len());
     for (id, message) in ids.iter().zip(&received) {
@@ -83,6 +86,7 @@ fn a_full_disk_of_the_broker_delays_and_loses_nothing() {
         alice.reaches(id, "read");
     }
     until("and that it is over", || broker.log().contains("can be written again").then_some(()));
+    until("it is ready", || (broker.get("/health/ready").0 == 200).then_some(()));
 }
 
 #[test]

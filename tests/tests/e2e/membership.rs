@@ -131,3 +131,36 @@ fn who_left_keeps_what_came() {
     let error = bob.fails(&["send", "alice", "hm"], 4, "refused");
     assert!(error["error"]["message"].as_str().unwrap().contains("left"), "{error}");
 }
+
+#[test]
+fn who_joins_again_has_the_label_and_the_inbox_of_before() {
+    let scene = Scene::new();
+    let broker = scene.broker();
+    let (alice, bob) = scene.pair(&broker);
+    alice.send("bob", "before", &["--wait", "delivered"]);
+    let told = bob.send("alice", "I am here", &["--wait", "delivered"]);
+    for (round, name) in ["robert", "bobby"].into_iter().enumerate() {
+        if round == 0 {
+            bob.ok(&["mesh", "leave", "main", "--yes"]);
+        } else {
+            alice.ok(&["member", "remove", "robert", "--yes"]);
+            until("bob knows", || (bob.ok(&["mesh", "list"])["meshes"][0]["state"] == "removed").then_some(()));
+        }
+        let back = bob.ok(&["join", &link(&alice), "--name", name]);
+        assert_eq!(text_of(&back, "/mesh/label"), "main");
+        alice.knows(name);
+        alice.send(name, &format!("after {round}"), &["--wait", "delivered"]);
+        bob.send("alice", "again", &["--wait", "delivered"]);
+        assert_eq!(bob.state(&told), "delivered");
+    }
+    for restart in [false, true] {
+        if restart {
+            let _ = bob.kill();
+        }
+        assert_eq!(bob.bodies(), ["before", "after 0", "after 1"]);
+        assert_eq!(bob.ok(&["mesh", "list"])["meshes"].as_array().unwrap().len(), 1);
+        assert_eq!(bob.state(&told), "delivered");
+    }
+    assert_eq!(bob.ok(&["inbox"])["messages"].as_array().unwrap().len(), 3);
+    assert!(bob.ok(&["inbox", "--unread"])["messages"].as_array().unwrap().is_empty());
+}

@@ -3,7 +3,8 @@
 
 use claudemesh_client::Receipt;
 use claudemesh_core::Millis;
-use claudemesh_tests::hostile::{PATIENCE, Town, deliver, settled, warned, warnings};
+use claudemesh_tests::e2e::{Scene, until};
+use claudemesh_tests::hostile::{Mallory, PATIENCE, Town, deliver, settled, warned, warnings};
 
 const YEAR: u64 = 365 * 24 * 3600 * 1000;
 
@@ -32,4 +33,29 @@ async fn a_clock_behind_the_brokers_by_a_year_is_named_until_it_is_right() {
 #[tokio::test]
 async fn a_clock_ahead_of_the_brokers_by_a_year_is_named_until_it_is_right() {
     apart(|now| Millis(now.0 - YEAR)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_verb_of_the_command_line_tells_of_a_wrong_clock_while_it_is_wrong() {
+    let town = Town::new().await;
+    let mallory = Mallory::before(&town.broker.url(), &town.key).await;
+    let url = mallory.url().to_owned();
+    let verbs = move || {
+        let scene = Scene::new();
+        let alice = scene.person("alice");
+        let tells = |args: &[&str]| alice.run(args).err.contains("warning: this clock and the broker's differ");
+        alice.ok(&["up", "--name", "alice", "--broker", &url]);
+        assert!(!tells(&["whoami"]), "it is right");
+        mallory.lie(|welcome| welcome.now = Millis(welcome.now.0 + YEAR));
+        mallory.cut();
+        until("a warning", || tells(&["whoami"]).then_some(()));
+        for args in [&["peers"][..], &["mesh", "list"], &["inbox"], &["up"], &["send", "nobody", "hi"]] {
+            assert!(tells(args), "{args:?}");
+        }
+        assert_eq!(alice.ok(&["status"])["meshes"][0]["warnings"][0], "clock_skew");
+        mallory.reform();
+        mallory.cut();
+        until("none", || (!tells(&["whoami"])).then_some(()));
+    };
+    tokio::task::spawn_blocking(verbs).await.unwrap();
 }

@@ -1,12 +1,12 @@
 //! A broker that forges membership, shows two rosters, or tampers with names and presence.
 
 use claudemesh_client::{Mesh, Receipt, api};
-use claudemesh_core::codec::{self, List};
+use claudemesh_core::codec::{self, HashBytes, List};
 use claudemesh_core::hash::Label;
-use claudemesh_core::roster::{EntryBody, JoinStatement, Kind, MemberJoined, Payload, Role, RoleChanged};
+use claudemesh_core::roster::{Entry, EntryBody, JoinStatement, Kind, MemberJoined, Payload, Role, RoleChanged};
 use claudemesh_core::testing::SeededRng;
 use claudemesh_core::wire::{self, Body, Frame};
-use claudemesh_core::{Roster, SigningKey};
+use claudemesh_core::{Roster, RosterHead, SigningKey};
 use claudemesh_tests::hostile::{
     Citizen, PATIENCE, Rogue, Town, Verdict, Way, bodies, deliver, settled, state, warned, warnings,
 };
@@ -31,6 +31,11 @@ fn push(index: u64, entry: &[u8]) -> Vec<u8> {
 
 /// An entry that the rules do not permit is refused by name, and nobody has joined or risen.
 async fn refused(forge: impl FnOnce(&Rogue) -> Vec<u8>) {
+    refused_at(|rogue| (rogue.roster().head().index + 1, forge(rogue))).await;
+}
+
+/// The same of an entry in any place.
+async fn refused_at(forge: impl FnOnce(&Rogue) -> (u64, Vec<u8>)) {
     let town = Town::new().await;
     let (alice, bob) = town.pair().await;
     let rogue = Rogue::join(&town, &alice.link().await).await;
@@ -40,8 +45,10 @@ async fn refused(forge: impl FnOnce(&Rogue) -> Vec<u8>) {
         members.into_iter().map(|member| (member.id, member.role, member.devices)).collect::<Vec<_>>()
     };
     let before = members().await;
-    bob.mallory.say(push(rogue.roster().head().index + 1, &forge(&rogue)));
+    let (index, entry) = forge(&rogue);
+    bob.mallory.say(push(index, &entry));
     warned(&bob.mesh, "invalid_roster_entry").await;
+    assert_eq!(warnings(&bob.mesh).await, ["invalid_roster_entry"]);
     assert_eq!(members().await, before);
     deliver(&alice, &bob, "bob").await;
     deliver(&bob, &alice, "alice").await;
@@ -92,6 +99,99 @@ async fn an_entry_signed_by_another_key_is_refused() {
         body.sign(&rogue.key)
     })
     .await;
+}
+
+/// An entry in the owner's name, at this index and after this hash, that the owner has not signed.
+fn made_up(rogue: &Rogue, index: u64, previous: [u8; 32]) -> Vec<u8> {
+    let roster = rogue.roster();
+    let owner = roster.members().find(|member| member.role == Role::Owner).unwrap();
+    let payload = Payload::RoleChanged(RoleChanged { member: rogue.member(), role: Role::Owner });
+    let body = EntryBody {
+        mesh: Some(rogue.mesh),
+        index,
+        previous: HashBytes(previous),
+        author: owner.devices[0],
+        kind: payload.kind(),
+        payload: payload.encode().into(),
+    };
+    body.sign(&SigningKey::generate(&mut SeededRng::new(3)))
+}
+
+#[tokio::test]
+async fn an_entry_that_nobody_signed_is_no_fork_in_the_place_of_another() {
+    refused_at(|rogue| {
+        let index = rogue.roster().head().index;
+        (index, made_up(rogue, index, rogue.roster().hash_at(index - 1).unwrap()))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_entry_that_nobody_signed_is_no_fork_after_a_history_that_never_was() {
+    refused_at(|rogue| {
+        let next = rogue.roster().head().index + 1;
+        (next, made_up(rogue, next, [7; 32]))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_entry_are_no_fork() {
+    refused_at(|rogue| (rogue.roster().head().index, vec![0; 64])).await;
+}
+
+#[tokio::test]
+async fn a_head_that_is_named_and_never_shown_is_no_fork() {
+    let town = Town::new().await;
+    let (mut owner, alice, mut bob) = trap(&town).await;
+    owner.sync().await;
+    let index = owner.roster().head().index;
+    let head = RosterHead { index: index - 1, hash: HashBytes([7; 32]) };
+    bob.mallory.tamper(move |_, frame| match &frame.body {
+        Body::RosterEntries(_) => Verdict::frame(frame.request, wire::RosterEntries { entries: List::default(), head }),
+        _ => Verdict::Pass,
+    });
+    bob.mallory.say(push(index + 5, &[]));
+    warned(&bob.mesh, "invalid_roster_entry").await;
+    assert_eq!(warnings(&bob.mesh).await, ["invalid_roster_entry"]);
+    // It waits long before it trusts this broker again; a new process does at once.
+    bob.mallory.reform();
+    bob.mesh.close().await.unwrap();
+    bob.mesh = Mesh::builder().home(town.path().join("bob")).embedded().open().await.unwrap();
+    deliver(&alice, &bob, "bob").await;
+}
+
+#[tokio::test]
+async fn a_shorter_roster_with_an_entry_of_another_history_is_a_fork() {
+    let town = Town::new().await;
+    let (mut owner, _alice, bob) = trap(&town).await;
+    let [true_way, other_way] = two_ways(&owner);
+    let before = owner.roster();
+    owner.append(true_way).await;
+    let next = owner.roster().close_invite(&owner.key, &before.invites().next().unwrap().id).unwrap();
+    owner.append(next).await;
+    let index = owner.roster().head().index;
+    settled("bob has the entries", async || {
+        (bob.mesh.status().await.unwrap().meshes[0].roster_index == index).then_some(())
+    })
+    .await;
+    let hash = *Entry::parse(&other_way).unwrap().hash();
+    let head = RosterHead { index: index - 1, hash: HashBytes(hash) };
+    let mut asked = 0;
+    bob.mallory.tamper(move |_, frame| match &frame.body {
+        Body::RosterRange(range) => {
+            asked = range.from;
+            Verdict::Pass
+        }
+        Body::RosterEntries(_) => {
+            let last = (asked == head.index).then(|| other_way.as_slice().into());
+            let entries = List::from_vec(last.into_iter().collect()).unwrap();
+            Verdict::frame(frame.request, wire::RosterEntries { entries, head })
+        }
+        _ => Verdict::Pass,
+    });
+    bob.mallory.say(push(index + 5, &[]));
+    warned(&bob.mesh, "roster_fork").await;
 }
 
 /// A mesh whose owner works with the broker, and two honest members of it; Bob has a home.

@@ -6,37 +6,61 @@ use claudemesh_core::session::{
     Action, Append, Change, Command, Identity, Input, MessageState, Outgoing, Session, Snapshot, Why,
 };
 use claudemesh_core::wire::ErrorCode;
-use claudemesh_core::{MemberId, MessageId, SigningKey};
+use claudemesh_core::{MemberId, MessageId, Millis, PublicKey, SigningKey};
 
 use super::world::{World, wait};
 use crate::config::EngineConfig;
 use crate::connection::Conn;
 
-struct Client {
-    session: Session,
+pub(super) struct Client {
+    pub(super) session: Session,
     conn: Option<Conn>,
-    texts: usize,
-    states: Vec<MessageState>,
+    pub(super) texts: usize,
+    pub(super) states: Vec<MessageState>,
+    /// How far its clock is ahead of the world's, milliseconds.
+    pub(super) ahead: i64,
+    seed: [u8; 32],
+    pinned: PublicKey,
+    snapshot: Snapshot,
+}
+
+fn load(seed: &[u8; 32], pinned: PublicKey, snapshot: &Snapshot) -> Session {
+    let boot = BootId::from_bytes([seed[0]; 16]);
+    let identity = Identity { key: SigningKey::from_seed(seed), boot, pinned: vec![pinned] };
+    Session::load(identity, snapshot.clone()).unwrap()
 }
 
 impl Client {
     fn new(world: &World, at: usize) -> Self {
-        let identity = Identity {
-            key: SigningKey::from_seed(&world.peers[at].key.seed()),
-            boot: BootId::from_bytes([at as u8; 16]),
-            pinned: vec![world.engine.public_key()],
-        };
+        let (seed, pinned) = (*world.peers[at].key.seed(), world.engine.public_key());
         let roster = world.entries.iter().map(|entry| entry.clone().into()).collect();
-        let session = Session::load(identity, Snapshot { roster, ..Snapshot::default() }).unwrap();
-        Self { session, conn: None, texts: 0, states: Vec::new() }
+        let snapshot = Snapshot { roster, ..Snapshot::default() };
+        let session = load(&seed, pinned, &snapshot);
+        Self { session, conn: None, texts: 0, states: Vec::new(), ahead: 0, seed, pinned, snapshot }
+    }
+
+    /// Its process ends, and another begins with what was stored.
+    pub(super) fn restart(&mut self, world: &mut World) {
+        if let Some(conn) = self.conn.take() {
+            world.engine.close(conn.id, world.now);
+        }
+        self.session = load(&self.seed, self.pinned, &self.snapshot);
+    }
+
+    fn now(&self, world: &World) -> Millis {
+        Millis(world.now.0.saturating_add_signed(self.ahead))
     }
 
     /// Hands an input over and carries out what follows; whether anything did.
     fn handle(&mut self, world: &mut World, input: Input<'_>) -> bool {
-        let mut actions = self.session.handle(input, world.now, &mut world.rng);
-        actions.extend(self.session.handle(Input::Flush, world.now, &mut world.rng));
+        let now = self.now(world);
+        let mut actions = self.session.handle(input, now, &mut world.rng);
+        actions.extend(self.session.handle(Input::Flush, now, &mut world.rng));
         let busy = !actions.is_empty();
         for action in actions {
+            if let Action::Persist(change) = &action {
+                self.snapshot.apply(change);
+            }
             match action {
                 Action::Connect => {
                     self.conn = Some(world.engine.open(world.now, &mut world.rng).unwrap());
@@ -63,7 +87,7 @@ impl Client {
     /// Takes what the broker has for it.
     fn run(&mut self, world: &mut World) -> bool {
         let mut busy = false;
-        if self.session.deadline().is_some_and(|at| at <= world.now) {
+        if self.session.deadline().is_some_and(|at| at <= self.now(world)) {
             busy |= self.handle(world, Input::Tick);
         }
         if let Some(conn) = self.conn.clone() {
@@ -84,7 +108,7 @@ impl Client {
 }
 
 /// Lets so many seconds pass.
-fn run(world: &mut World, clients: &mut [Client], seconds: u64) {
+pub(super) fn run(world: &mut World, clients: &mut [Client], seconds: u64) {
     for _ in 0..seconds * 4 {
         world.now = world.now.plus(250);
         wait(world.engine.tick(world.now));
@@ -92,7 +116,7 @@ fn run(world: &mut World, clients: &mut [Client], seconds: u64) {
     }
 }
 
-fn pair(world: &mut World) -> [Client; 2] {
+pub(super) fn pair(world: &mut World) -> [Client; 2] {
     world.connect(0);
     world.join();
     world.disconnect(0);
@@ -100,7 +124,7 @@ fn pair(world: &mut World) -> [Client; 2] {
     [Client::new(world, 0), Client::new(world, 1)]
 }
 
-fn say(world: &mut World, from: &mut Client, to: MemberId, text: String) {
+pub(super) fn say(world: &mut World, from: &mut Client, to: MemberId, text: String) {
     let outgoing = Outgoing {
         id: MessageId::generate(world.now, &mut world.rng),
         to: vec![to],

@@ -6,7 +6,7 @@ use claudemesh_core::codec::Bytes;
 use claudemesh_core::hash::Hash;
 use claudemesh_core::runs::InsertError;
 use claudemesh_core::{DeviceId, MeshId, MessageId, Millis};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Statement, ToSql, params, params_from_iter};
 
 use super::{Fill, Held, Lane, Logic, MailEntry, Num, Res, SPAN, int, key, position};
 use crate::store::types::DAY;
@@ -32,17 +32,32 @@ struct Common {
 /// Rows of a batch that are not in the tables yet.
 #[derive(Default)]
 struct Rows<'a> {
-    mail: Vec<MailRow<'a>>,
+    mail: Vec<(i64, MailCopy<'a>)>,
     /// Envelopes whose id is new, with their senders.
     ids: Vec<(Num, &'a Enqueue)>,
 }
 
-struct MailRow<'a> {
-    key: i64,
+/// An envelope's copy for one recipient.
+struct MailCopy<'a> {
     sender: Num,
     body: Option<Num>,
     envelope: &'a Enqueue,
     to: &'a Recipient,
+}
+
+impl MailCopy<'_> {
+    /// Runs an insertion: first where the copy goes, then the columns that both tables have.
+    fn insert(&self, sql: &mut Statement<'_>, place: &[i64]) -> Res<()> {
+        let Self { sender, body, envelope, to } = self;
+        let (id, hash) = (envelope.id.as_bytes(), &envelope.hash);
+        let (attempt, seq, expires) = (int(envelope.attempt)?, int(to.seq)?, int(envelope.expires.0)?);
+        let (record, member_of) = (&to.record.0, &to.member_of.0);
+        let inline = body.is_none().then_some(&envelope.envelope.0);
+        let columns: [&dyn ToSql; 11] =
+            [sender, id, &attempt, hash, &to.lane, &seq, &expires, body, record, member_of, &inline];
+        sql.execute(params_from_iter(place.iter().map(|at| at as &dyn ToSql).chain(columns)))?;
+        Ok(())
+    }
 }
 
 impl<F: Folds> Logic<F> {
@@ -118,22 +133,8 @@ impl<F: Folds> Logic<F> {
                 "INSERT INTO mail (key, sender, id, attempt, hash, lane, seq, expires, body, record, member_of, envelope)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?;
-            for MailRow { key, sender, body, envelope, to } in rows.mail.drain(..) {
-                let inline = body.is_none().then_some(&envelope.envelope.0);
-                sql.execute(params![
-                    key,
-                    sender,
-                    envelope.id.as_bytes(),
-                    int(envelope.attempt)?,
-                    envelope.hash,
-                    to.lane,
-                    int(to.seq)?,
-                    int(envelope.expires.0)?,
-                    body,
-                    &to.record.0,
-                    &to.member_of.0,
-                    inline
-                ])?;
+            for (key, copy) in rows.mail.drain(..) {
+                copy.insert(&mut sql, &[key])?;
             }
         }
         if !rows.ids.is_empty() {
@@ -316,36 +317,21 @@ impl<F: Folds> Logic<F> {
             self.db.prepare_cached("INSERT INTO bodies (envelope) VALUES (?1)")?.execute([&envelope.envelope.0])?;
             common.body = Some(self.db.last_insert_rowid());
         }
+        let copy = MailCopy { sender: common.sender, body: common.body, envelope, to };
         let row = self.changed(device)?;
         row.mail_rows += 1;
         if let Some(at) = scheduled(envelope, now) {
-            let inline = (!shared).then_some(&envelope.envelope.0);
-            self.db
-                .prepare_cached(
-                    "INSERT INTO scheduled (recipient, due, sender, id, attempt, hash, lane, seq, expires, body, record, member_of, envelope)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-                )?
-                .execute(params![
-                    device,
-                    int(at.0)?,
-                    common.sender,
-                    envelope.id.as_bytes(),
-                    int(envelope.attempt)?,
-                    envelope.hash,
-                    to.lane,
-                    int(to.seq)?,
-                    int(envelope.expires.0)?,
-                    common.body,
-                    &to.record.0,
-                    &to.member_of.0,
-                    inline
-                ])?;
+            let mut sql = self.db.prepare_cached(
+                "INSERT INTO scheduled (recipient, due, sender, id, attempt, hash, lane, seq, expires, body, record, member_of, envelope)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+            )?;
+            copy.insert(&mut sql, &[device, int(at.0)?])?;
             return Ok(None);
         }
         row.last_mail += 1;
         row.min_expires = Some(row.min_expires.map_or(envelope.expires.0, |at| at.min(envelope.expires.0)));
         let offset = row.last_mail;
-        rows.mail.push(MailRow { key: key(device, offset)?, sender: common.sender, body: common.body, envelope, to });
+        rows.mail.push((key(device, offset)?, copy));
         let entry = MailEntry {
             offset,
             sender: common.sender,

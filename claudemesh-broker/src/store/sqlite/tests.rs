@@ -151,6 +151,7 @@ fn a_full_disk_fails_what_needs_room_and_nothing_else() {
     let store = Arc::new(SqliteStore::start(Logic::new(db, TestFolds, limits).unwrap(), lock).unwrap());
     run(async {
         let world = World::begin(store).await;
+        assert_eq!(world.store.writable().await, Ok(()));
         let big = |seq| Enqueue { envelope: Bytes(vec![7; 900]), ..world.envelope(B, seq) };
         let mut stored = Vec::new();
         let failure = loop {
@@ -162,6 +163,7 @@ fn a_full_disk_fails_what_needs_room_and_nothing_else() {
             stored.push(envelope);
         };
         assert_eq!(failure, StoreError::DiskFull);
+        assert_eq!(world.store.writable().await, Err(StoreError::DiskFull));
         assert!(failure.is_retryable());
         assert_eq!(world.mail(B).await.len(), stored.len());
         // Receipts go through next to envelopes that fail, or before them, and then there is room again.

@@ -1,7 +1,9 @@
 //! What a driver tells whoever looks, without being asked.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use claudemesh_core::session::{Fault, Session};
 use tokio::sync::{broadcast, watch};
 
 /// What others see of a driver without asking it.
@@ -15,6 +17,7 @@ pub(crate) struct Shared {
     pub(crate) caught_up: watch::Sender<bool>,
     /// Devices whose presence changed.
     pub(crate) presence: broadcast::Sender<claudemesh_core::DeviceId>,
+    clock_skew: AtomicBool,
     last_error: Mutex<Option<String>>,
     warnings: Mutex<Vec<&'static str>>,
 }
@@ -26,6 +29,7 @@ impl Shared {
             ready: watch::Sender::new(false),
             caught_up: watch::Sender::new(false),
             presence: broadcast::Sender::new(1024),
+            clock_skew: AtomicBool::new(false),
             last_error: Mutex::default(),
             warnings: Mutex::default(),
         }
@@ -38,6 +42,15 @@ impl Shared {
     /// Faults that came from peers' or the broker's bytes, counted once each.
     pub(crate) fn warnings(&self) -> Vec<&'static str> {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the own clock and the broker's are far apart.
+    pub(crate) fn has_clock_skew(&self) -> bool {
+        self.clock_skew.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_clock(&self, session: &Session) {
+        self.clock_skew.store(session.faults().any(|fault| fault == Fault::ClockSkew), Ordering::Relaxed);
     }
 
     pub(super) fn set_error(&self, error: Option<String>) {
