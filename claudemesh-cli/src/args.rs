@@ -5,7 +5,8 @@ use std::ffi::{OsStr, OsString};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::command::{
-    broker, completions, inbox, invite, join, listen, member, mesh, message, peers, send, status, summary, up,
+    broker, completions, group, inbox, invite, join, listen, member, memory, mesh, message, notification, peers, send,
+    state, status, summary, task, topic, up,
 };
 
 /// The environment variable with the session, when `--session` is not given.
@@ -18,6 +19,7 @@ Start here:
   claudemesh 'https://…/i#…'            join by a link
   claudemesh send bob \"build is green\"  send; it arrives when bob is back, too
   claudemesh inbox --unread             read what arrived
+  claudemesh topic post general \"hi\"   write to a topic; everyone is in #general
 
 Environment:
   CLAUDEMESH_HOME     folder for everything claudemesh keeps [default: the XDG folders]
@@ -85,6 +87,27 @@ pub(crate) enum Command {
     /// Peers: `peers` by resource
     #[command(subcommand, hide = true)]
     Peer(peers::Verb),
+    /// Topics: conversations with a history
+    #[command(subcommand)]
+    Topic(topic::Verb),
+    /// Groups: labels to address several members at once
+    #[command(subcommand)]
+    Group(group::Verb),
+    /// Notifications: mentions, replies and tasks for you
+    #[command(subcommand)]
+    Notification(notification::Verb),
+    /// Shared state: keys with JSON values
+    #[command(subcommand)]
+    State(state::Verb),
+    Remember(memory::Remember),
+    Recall(memory::Recall),
+    Forget(memory::Forget),
+    /// Memory: `remember`, `recall` and `forget` by resource
+    #[command(subcommand, hide = true)]
+    Memory(memory::Verb),
+    /// Shared tasks: made by one, claimed by one
+    #[command(subcommand)]
+    Task(task::Verb),
     Summary(summary::Args),
     Status(status::Args),
     /// Show who you are in a mesh
@@ -134,13 +157,13 @@ impl Command {
 
     /// Whether `--session` means something to the verb.
     const fn knows_session(&self) -> bool {
-        matches!(
-            self,
-            Self::Send(_)
-                | Self::Inbox(_)
-                | Self::Listen(_)
-                | Self::Message(message::Verb::Send(_) | message::Verb::Inbox(_))
-        )
+        match self {
+            Self::Send(_) | Self::Inbox(_) | Self::Listen(_) => true,
+            Self::Message(verb) => matches!(verb, message::Verb::Send(_) | message::Verb::Inbox(_)),
+            Self::Topic(verb) => verb.knows_session(),
+            Self::Task(verb) => verb.knows_session(),
+            _ => false,
+        }
     }
 }
 

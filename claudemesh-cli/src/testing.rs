@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 use crate::app::{App, Input};
 use crate::output::{Output, Stream};
 
+mod rooms;
+
 pub(crate) const ID: &str = "0190c2f4-7e51-7abc-8def-0123456789ab";
 pub(crate) const LINK: &str = "http://127.0.0.1:7900/i#pAABAXhAc2VjcmV0LXNlY3JldC1zZWNyZXQ";
 
@@ -38,6 +40,9 @@ pub(crate) struct Fake {
     /// Whether the feed ends after the events, instead of waiting for more.
     pub(crate) feed_ends: bool,
     pub(crate) created: bool,
+    /// Answers about posts and about the state, one after the other, before the usual ones.
+    pub(crate) posts: Mutex<VecDeque<Posts>>,
+    pub(crate) changes: Mutex<VecDeque<StateEntries>>,
     /// The name others go by.
     pub(crate) name: String,
 }
@@ -56,6 +61,8 @@ impl Default for Fake {
             events: Mutex::default(),
             feed_ends: false,
             created: true,
+            posts: Mutex::default(),
+            changes: Mutex::default(),
             name: "bob".into(),
         }
     }

@@ -4,4 +4,5 @@ mod errors;
 mod human;
 mod json;
 mod reading;
+mod rooms;
 mod sending;
