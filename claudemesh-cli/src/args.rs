@@ -1,6 +1,7 @@
 //! The command line as typed data: verbs, global flags, and the two shapes clap cannot express by itself.
 
 use std::ffi::{OsStr, OsString};
+use std::str::FromStr;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -8,6 +9,9 @@ use crate::command::{
     broker, completions, group, inbox, invite, join, listen, member, memory, mesh, message, notification, peers, send,
     state, status, summary, task, topic, up,
 };
+use crate::projection::{EVERYTHING, Fields};
+
+mod answer;
 
 /// The environment variable with the session, when `--session` is not given.
 const SESSION: &str = "CLAUDEMESH_SESSION";
@@ -47,9 +51,10 @@ pub(crate) struct Cli {
 /// Flags every verb knows.
 #[derive(clap::Args, Clone, Default)]
 pub(crate) struct Global {
-    /// Print results, and errors, as JSON
-    #[arg(long, global = true, help_heading = "Global options")]
-    pub(crate) json: bool,
+    /// Print results, and errors, as JSON; with =FIELDS, such as =id,from.name, only these fields of results
+    #[arg(long, global = true, value_name = "FIELDS", num_args = 0..=1, require_equals = true,
+        default_missing_value = EVERYTHING, value_parser = Fields::from_str, help_heading = "Global options")]
+    pub(crate) json: Option<Fields>,
     /// Mesh to use, by label or id [default: the only one, or that of `mesh use`]
     #[arg(long, global = true, value_name = "LABEL", help_heading = "Global options")]
     pub(crate) mesh: Option<String>,
@@ -149,7 +154,7 @@ impl Command {
         match self {
             _ if global.mesh.is_some() && !self.knows_mesh() => Some("--mesh"),
             _ if global.session.is_some() && !self.knows_session() => Some("--session"),
-            Self::Completions(_) if global.json => Some("--json"),
+            Self::Completions(_) if global.json.is_some() => Some("--json"),
             Self::Invite(args) => args.stray(),
             _ => None,
         }
@@ -173,19 +178,27 @@ impl Command {
 /// Clap's error: a usage error, or a request for help or the version.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let mut command = Cli::command();
-    let cli = Cli::from_arg_matches(&command.try_get_matches_from_mut(with_join(args.into_iter().collect()))?)
+    let mut cli = Cli::from_arg_matches(&command.try_get_matches_from_mut(with_join(args.into_iter().collect()))?)
         .map_err(|error| error.format(&mut command))?;
     // A flag that would be dropped in silence is an error instead.
-    match cli.command.stray(&cli.global) {
-        Some(flag) => Err(command
-            .error(clap::error::ErrorKind::ArgumentConflict, format!("{flag} has no meaning here; leave it out"))),
-        None => Ok(cli),
+    if let Some(flag) = cli.command.stray(&cli.global) {
+        let message = format!("{flag} has no meaning here; leave it out");
+        return Err(command.error(clap::error::ErrorKind::ArgumentConflict, message));
     }
+    if let Some(fields) = cli.global.json.as_mut().filter(|fields| !fields.is_everything()) {
+        let checked = match cli.command.answer() {
+            Some(schema) => fields.within(&schema),
+            None => Err("--json=FIELDS has no meaning here; leave the fields out".into()),
+        };
+        *fields = checked.map_err(|message| command.error(clap::error::ErrorKind::ValueValidation, message))?;
+    }
+    Ok(cli)
 }
 
 /// Whether `--json` is among arguments that may not parse.
 pub(crate) fn wants_json(args: &[OsString]) -> bool {
-    args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json")
+    let is_json = |arg: &OsString| arg.to_str().is_some_and(|arg| arg == "--json" || arg.starts_with("--json="));
+    args.iter().take_while(|arg| *arg != "--").any(is_json)
 }
 
 /// `claudemesh LINK` means `claudemesh join LINK`: puts the verb in.

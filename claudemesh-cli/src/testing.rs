@@ -421,6 +421,7 @@ pub(crate) fn run_in(fake: Fake, args: &[&str], setting: Setting<'_>) -> Ran {
     let args: Vec<OsString> = std::iter::once("claudemesh").chain(args.iter().copied()).map(Into::into).collect();
     let output = Output {
         json: crate::args::wants_json(&args),
+        fields: crate::projection::Fields::default(),
         out: Stream::into(Box::new(out.clone()), setting.terminal),
         err: Stream::into(Box::new(err.clone()), setting.terminal),
     };

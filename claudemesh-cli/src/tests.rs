@@ -3,6 +3,7 @@
 mod errors;
 mod human;
 mod json;
+mod projecting;
 mod reading;
 mod rooms;
 mod sending;

@@ -50,6 +50,11 @@ fn every_form_of_every_verb_parses() {
         "listen --consumer ci --session work",
         "peers --all",
         "peer list --all",
+        "peers --json=name,status",
+        "--json=id,from.name inbox",
+        "inbox --json=* --unread",
+        "send --json=id bob hi",
+        "listen --json=type,message.body",
         "send @backend/api hi",
         "send #deploys hi",
         "send * hi",
@@ -199,6 +204,13 @@ fn wrong_command_lines_are_refused() {
         "mesh list --mesh team",
         "broker run --listen 127.0.0.1:0 --data d --mesh team",
         "whoami --session ci",
+        // Fields there are not.
+        "peers --json=",
+        "peers --json=name,",
+        "peers --json=nam",
+        "peers --json=name,member.id",
+        "send --json=text bob hi",
+        "daemon --json=name",
         "peers --session ci",
         "topic history deploys --session ci",
         "state get key --session ci",
@@ -245,8 +257,15 @@ fn a_bare_link_means_join() {
 #[test]
 fn json_is_seen_where_parsing_fails() {
     let wants = |line: &str| wants_json(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
-    assert!(wants("claudemesh frob --json") && wants("claudemesh --json frob"));
+    assert!(wants("claudemesh frob --json") && wants("claudemesh --json frob") && wants("claudemesh --json=id frob"));
     assert!(!wants("claudemesh send bob -- --json") && !wants("claudemesh inbox"));
+}
+
+#[test]
+fn json_takes_no_argument_from_the_verb() {
+    assert!(matches!(parsed(&["--json", "inbox"]).command, Command::Inbox(_)));
+    let cli = parsed(&["send", "--json", "bob", "hi"]);
+    assert!(cli.global.json.unwrap().is_everything() && matches!(cli.command, Command::Send(_)));
 }
 
 #[test]
