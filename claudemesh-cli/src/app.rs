@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 
 use crate::args::Global;
 use crate::output::{Output, Stream};
+use crate::projection::Fields;
 use crate::spinner::patiently;
 use crate::{connect, daemon, signal};
 
@@ -48,7 +49,7 @@ pub(crate) struct App {
 impl App {
     /// This process.
     pub(crate) fn new(json: bool) -> Self {
-        let output = Output { json, out: Stream::stdout(), err: Stream::stderr() };
+        let output = Output { json, fields: Fields::default(), out: Stream::stdout(), err: Stream::stderr() };
         let input = Input { reader: Box::new(BufReader::new(io::stdin())), terminal: io::stdin().is_terminal() };
         Self { global: Global::default(), output, input, backend: Backend::Daemon, asked: None }
     }

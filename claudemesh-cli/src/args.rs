@@ -1,12 +1,17 @@
 //! The command line as typed data: verbs, global flags, and the two shapes clap cannot express by itself.
 
 use std::ffi::{OsStr, OsString};
+use std::str::FromStr;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::command::{
-    broker, completions, inbox, invite, join, listen, man, member, mesh, message, peers, send, status, summary, up,
+    broker, completions, group, inbox, invite, join, listen, man, member, memory, mesh, message, notification, peers, send,
+    state, status, summary, task, topic, up,
 };
+use crate::projection::{EVERYTHING, Fields};
+
+mod answer;
 
 /// The environment variable with the session, when `--session` is not given.
 const SESSION: &str = "CLAUDEMESH_SESSION";
@@ -18,6 +23,7 @@ Start here:
   claudemesh 'https://…/i#…'            join by a link
   claudemesh send bob \"build is green\"  send; it arrives when bob is back, too
   claudemesh inbox --unread             read what arrived
+  claudemesh topic post general \"hi\"   write to a topic; everyone is in #general
 
 Environment:
   CLAUDEMESH_HOME     folder for everything claudemesh keeps [default: the XDG folders]
@@ -45,9 +51,10 @@ pub(crate) struct Cli {
 /// Flags every verb knows.
 #[derive(clap::Args, Clone, Default)]
 pub(crate) struct Global {
-    /// Print results, and errors, as JSON
-    #[arg(long, global = true, help_heading = "Global options")]
-    pub(crate) json: bool,
+    /// Print results, and errors, as JSON; with =FIELDS, such as =id,from.name, only these fields of results
+    #[arg(long, global = true, value_name = "FIELDS", num_args = 0..=1, require_equals = true,
+        default_missing_value = EVERYTHING, value_parser = Fields::from_str, help_heading = "Global options")]
+    pub(crate) json: Option<Fields>,
     /// Mesh to use, by label or id [default: the only one, or that of `mesh use`]
     #[arg(long, global = true, value_name = "LABEL", help_heading = "Global options")]
     pub(crate) mesh: Option<String>,
@@ -85,6 +92,27 @@ pub(crate) enum Command {
     /// Peers: `peers` by resource
     #[command(subcommand, hide = true)]
     Peer(peers::Verb),
+    /// Topics: conversations with a history
+    #[command(subcommand)]
+    Topic(topic::Verb),
+    /// Groups: labels to address several members at once
+    #[command(subcommand)]
+    Group(group::Verb),
+    /// Notifications: mentions, replies and tasks for you
+    #[command(subcommand)]
+    Notification(notification::Verb),
+    /// Shared state: keys with JSON values
+    #[command(subcommand)]
+    State(state::Verb),
+    Remember(memory::Remember),
+    Recall(memory::Recall),
+    Forget(memory::Forget),
+    /// Memory: `remember`, `recall` and `forget` by resource
+    #[command(subcommand, hide = true)]
+    Memory(memory::Verb),
+    /// Shared tasks: made by one, claimed by one
+    #[command(subcommand)]
+    Task(task::Verb),
     Summary(summary::Args),
     Status(status::Args),
     /// Show who you are in a mesh
@@ -127,7 +155,7 @@ impl Command {
         match self {
             _ if global.mesh.is_some() && !self.knows_mesh() => Some("--mesh"),
             _ if global.session.is_some() && !self.knows_session() => Some("--session"),
-            Self::Completions(_) | Self::Man(_) if global.json => Some("--json"),
+            Self::Completions(_) | Self::Man(_) if global.json.is_some() => Some("--json"),
             Self::Invite(args) => args.stray(),
             _ => None,
         }
@@ -135,13 +163,13 @@ impl Command {
 
     /// Whether `--session` means something to the verb.
     const fn knows_session(&self) -> bool {
-        matches!(
-            self,
-            Self::Send(_)
-                | Self::Inbox(_)
-                | Self::Listen(_)
-                | Self::Message(message::Verb::Send(_) | message::Verb::Inbox(_))
-        )
+        match self {
+            Self::Send(_) | Self::Inbox(_) | Self::Listen(_) => true,
+            Self::Message(verb) => matches!(verb, message::Verb::Send(_) | message::Verb::Inbox(_)),
+            Self::Topic(verb) => verb.knows_session(),
+            Self::Task(verb) => verb.knows_session(),
+            _ => false,
+        }
     }
 }
 
@@ -151,19 +179,27 @@ impl Command {
 /// Clap's error: a usage error, or a request for help or the version.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let mut command = Cli::command();
-    let cli = Cli::from_arg_matches(&command.try_get_matches_from_mut(with_join(args.into_iter().collect()))?)
+    let mut cli = Cli::from_arg_matches(&command.try_get_matches_from_mut(with_join(args.into_iter().collect()))?)
         .map_err(|error| error.format(&mut command))?;
     // A flag that would be dropped in silence is an error instead.
-    match cli.command.stray(&cli.global) {
-        Some(flag) => Err(command
-            .error(clap::error::ErrorKind::ArgumentConflict, format!("{flag} has no meaning here; leave it out"))),
-        None => Ok(cli),
+    if let Some(flag) = cli.command.stray(&cli.global) {
+        let message = format!("{flag} has no meaning here; leave it out");
+        return Err(command.error(clap::error::ErrorKind::ArgumentConflict, message));
     }
+    if let Some(fields) = cli.global.json.as_mut().filter(|fields| !fields.is_everything()) {
+        let checked = match cli.command.answer() {
+            Some(schema) => fields.within(&schema),
+            None => Err("--json=FIELDS has no meaning here; leave the fields out".into()),
+        };
+        *fields = checked.map_err(|message| command.error(clap::error::ErrorKind::ValueValidation, message))?;
+    }
+    Ok(cli)
 }
 
 /// Whether `--json` is among arguments that may not parse.
 pub(crate) fn wants_json(args: &[OsString]) -> bool {
-    args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json")
+    let is_json = |arg: &OsString| arg.to_str().is_some_and(|arg| arg == "--json" || arg.starts_with("--json="));
+    args.iter().take_while(|arg| *arg != "--").any(is_json)
 }
 
 /// `claudemesh LINK` means `claudemesh join LINK`: puts the verb in.

@@ -11,18 +11,25 @@ pub(crate) mod broker;
 pub(crate) mod completions;
 pub(crate) mod daemon;
 pub(crate) mod down;
+mod follow;
+pub(crate) mod group;
 pub(crate) mod inbox;
 pub(crate) mod invite;
 pub(crate) mod join;
 pub(crate) mod listen;
 pub(crate) mod man;
 pub(crate) mod member;
+pub(crate) mod memory;
 pub(crate) mod mesh;
 pub(crate) mod message;
+pub(crate) mod notification;
 pub(crate) mod peers;
 pub(crate) mod send;
+pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod summary;
+pub(crate) mod task;
+pub(crate) mod topic;
 pub(crate) mod up;
 pub(crate) mod whoami;
 
@@ -54,6 +61,15 @@ async fn verb(app: &mut App, command: Command) -> Outcome {
         Command::Listen(args) => listen::run(app, args).await,
         Command::Message(message::Verb::Status(args)) => message::run(app, args).await,
         Command::Peers(args) | Command::Peer(peers::Verb::List(args)) => peers::run(app, args).await,
+        Command::Topic(verb) => topic::run(app, verb).await,
+        Command::Group(verb) => group::run(app, verb).await,
+        Command::State(verb) => state::run(app, verb).await,
+        Command::Remember(args) => memory::run(app, memory::Verb::Remember(args)).await,
+        Command::Recall(args) => memory::run(app, memory::Verb::Recall(args)).await,
+        Command::Forget(args) => memory::run(app, memory::Verb::Forget(args)).await,
+        Command::Memory(verb) => memory::run(app, verb).await,
+        Command::Task(verb) => task::run(app, verb).await,
+        Command::Notification(verb) => notification::run(app, verb).await,
         Command::Summary(args) => summary::run(app, args).await,
         Command::Status(args) => status::run(app, args).await,
         Command::Whoami => whoami::run(app).await,
@@ -63,6 +79,14 @@ async fn verb(app: &mut App, command: Command) -> Outcome {
         Command::Man(args) => man::run(app, args),
         Command::Daemon => daemon::run(app).await,
     }
+}
+
+/// What knowledge and work belong to.
+#[derive(clap::Args)]
+pub(crate) struct Scope {
+    /// The topic it belongs to [default: the whole mesh]
+    #[arg(long, value_name = "TOPIC", value_parser = crate::value::filled)]
+    topic: Option<String>,
 }
 
 /// Digits of a key that are enough to address it.

@@ -21,6 +21,7 @@ mod hosting;
 mod inert;
 mod logging;
 mod output;
+mod projection;
 mod qr;
 mod report;
 mod signal;
@@ -50,10 +51,11 @@ fn run(args: Vec<OsString>, app: &mut App) -> u8 {
         Err(error) => return report::report_usage(&mut app.output, &error),
     };
     app.global = cli.global;
-    app.output.json = app.global.json;
+    app.output.json = app.global.json.is_some();
+    app.output.fields = app.global.json.clone().unwrap_or_default();
     let server = cli.command.is_server();
     if server {
-        logging::start(app.global.json);
+        logging::start(app.output.json);
         // Fails only when one is installed already.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     }

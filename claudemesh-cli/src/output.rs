@@ -10,6 +10,7 @@ use serde::Serialize;
 use terminal_size::{Height, Width, terminal_size_of};
 
 use crate::inert;
+use crate::projection::Fields;
 use crate::report::Failure;
 
 /// One of the two output streams.
@@ -63,6 +64,8 @@ impl Stream {
 pub(crate) struct Output {
     /// Whether results are JSON.
     pub(crate) json: bool,
+    /// What of them is printed as JSON.
+    pub(crate) fields: Fields,
     /// Results.
     pub(crate) out: Stream,
     /// Errors, notes, questions.
@@ -76,7 +79,11 @@ impl Output {
     /// Standard output does not take it.
     pub(crate) fn show<T: Serialize>(&mut self, result: &T, page: impl FnOnce(&mut Page)) -> Result<(), Failure> {
         if self.json {
-            let mut text = serde_json::to_string(result).map_err(|error| {
+            let json = match self.fields.is_everything() {
+                true => serde_json::to_string(result),
+                false => serde_json::to_value(result).map(|value| self.fields.of(value).to_string()),
+            };
+            let mut text = json.map_err(|error| {
                 Error::new(ErrorKind::Internal, "the result does not become JSON").with_source(error)
             })?;
             text.push('\n');

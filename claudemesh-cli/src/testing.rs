@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 use crate::app::{App, Input};
 use crate::output::{Output, Stream};
 
+mod rooms;
+
 pub(crate) const ID: &str = "0190c2f4-7e51-7abc-8def-0123456789ab";
 pub(crate) const LINK: &str = "http://127.0.0.1:7900/i#pAABAXhAc2VjcmV0LXNlY3JldC1zZWNyZXQ";
 
@@ -39,6 +41,9 @@ pub(crate) struct Fake {
     /// Whether the feed ends after the events, instead of waiting for more.
     pub(crate) feed_ends: bool,
     pub(crate) created: bool,
+    /// Answers about posts and about the state, one after the other, before the usual ones.
+    pub(crate) posts: Mutex<VecDeque<Posts>>,
+    pub(crate) changes: Mutex<VecDeque<StateEntries>>,
     /// The name others go by.
     pub(crate) name: String,
     /// What goes with every answer.
@@ -59,6 +64,8 @@ impl Default for Fake {
             events: Mutex::default(),
             feed_ends: false,
             created: true,
+            posts: Mutex::default(),
+            changes: Mutex::default(),
             name: "bob".into(),
             warnings: &[],
         }
@@ -422,6 +429,7 @@ pub(crate) fn run_in(fake: Fake, args: &[&str], setting: Setting<'_>) -> Ran {
     let args: Vec<OsString> = std::iter::once("claudemesh").chain(args.iter().copied()).map(Into::into).collect();
     let output = Output {
         json: crate::args::wants_json(&args),
+        fields: crate::projection::Fields::default(),
         out: Stream::into(Box::new(out.clone()), setting.terminal),
         err: Stream::into(Box::new(err.clone()), setting.terminal),
     };

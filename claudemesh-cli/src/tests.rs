@@ -4,6 +4,8 @@ mod errors;
 mod human;
 mod json;
 mod man;
+mod projecting;
 mod reading;
+mod rooms;
 mod sending;
 mod warnings;

@@ -84,12 +84,37 @@ pub(crate) fn broker(text: &str) -> Result<String, String> {
 /// There is none, or there are several.
 pub(crate) fn address(text: &str) -> Result<String, String> {
     if text.is_empty() {
-        return Err("the address is empty; write a name like bob, bob/session, or 8 digits of a key".into());
+        return Err(
+            "the address is empty; write a name like bob, bob/session, 8 digits of a key, @group, #topic or *".into()
+        );
     }
     if text.contains(',') {
         return Err("one address at a time: run `claudemesh send` once for each".into());
     }
     Ok(text.into())
+}
+
+/// A place in a log, which is also the version of a key: `OFFSET.INDEX`.
+///
+/// # Errors
+/// The text is none.
+pub(crate) fn place(text: &str) -> Result<String, String> {
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    match text.split_once('.') {
+        Some((offset, index)) if number(offset) && number(index) => Ok(text.into()),
+        _ => Err(format!("`{text}` is not a place or version; write it as it was printed, like 12.0")),
+    }
+}
+
+/// The version a key is expected to have; `none` when it must not exist.
+///
+/// # Errors
+/// The text is no version.
+pub(crate) fn version(text: &str) -> Result<String, String> {
+    if text == "none" {
+        return Ok("0.0".into());
+    }
+    place(text).map_err(|error| format!("{error}, or none for a key that must not exist"))
 }
 
 /// Text that may not be empty, such as a label.
@@ -130,7 +155,22 @@ mod tests {
         assert!(listen("7900").is_err() && listen(":7900").is_err() && listen("h:70000").is_err());
         assert!(broker("ws://h:1").is_ok() && broker("wss://h").is_ok());
         assert!(broker("https://h").is_err() && broker("wss://").is_err());
-        assert!(address("bob/work").is_ok() && address("").is_err() && address("a,b").is_err());
+        for text in ["bob/work", "@backend/api", "#deploys", "*", "1a2b3c4d"] {
+            assert_eq!(address(text), Ok(text.into()));
+        }
+        assert!(address("").is_err() && address("a,b").is_err());
+    }
+
+    #[test]
+    fn versions_are_places_or_none() {
+        assert_eq!(
+            (place("12.0"), version("12.63"), version("none")),
+            (Ok("12.0".into()), Ok("12.63".into()), Ok("0.0".into()))
+        );
+        for text in ["", "12", "12.", ".0", "12.0.1", "-1.0", "a.b", "1 .0", "none "] {
+            assert!(place(text).is_err() && version(text).unwrap_err().contains("12.0"), "{text}");
+        }
+        assert!(place("none").is_err());
     }
 
     #[test]

@@ -71,8 +71,10 @@ pub use error::{Error, ErrorKind};
 pub use home::{Holder, Home, HomeLock};
 pub use local::{LOCAL_API, Version};
 pub use mesh::{
-    Delivered, Event, Events, InboxRequest, MemoryBuilder, Mesh, MeshBuilder, Receipt, Received, SendMessage,
-    SentMessage, To, WaitFor,
+    Changes, ClaimedTask, CreateTask, CreateTopic, Delivered, Event, Events, Groups, InboxRequest, JoinGroup,
+    LeaveGroup, ListNotifications, ListTasks, MemoryBuilder, Mesh, MeshBuilder, Notifications, ReadPosts,
+    RecallMemories, Receipt, Received, RememberText, SearchPosts, SendMessage, SentMessage, SetState, SharedMemory,
+    SharedState, Tail, TailPosts, Tasks, To, Topic, WaitFor, WatchState, WritePost,
 };
 
 /// The README's example is compiled with the others.

@@ -9,15 +9,55 @@ use crate::error::Error;
 use crate::home::HomeLock;
 use crate::service::{MeshSelector, Service};
 
+/// Makes a builder a future: its request goes to one call, whose answer, or a field of it, comes back.
+macro_rules! asks {
+    ($builder:ident.$call:ident -> $output:ty) => {
+        asks!($builder.$call -> $output => |answer| answer);
+    };
+    ($builder:ident.$call:ident -> $output:ty, $field:ident) => {
+        asks!($builder.$call -> $output => |answer| answer.map(|answer| answer.$field));
+    };
+    ($builder:ident.$call:ident -> $output:ty => |$answer:ident| $value:expr) => {
+        impl IntoFuture for $builder {
+            type Output = Result<$output, Error>;
+            type IntoFuture = BoxFuture<'static, Self::Output>;
+
+            fn into_future(self) -> Self::IntoFuture {
+                let Self { mesh, request } = self;
+                async move {
+                    let $answer = mesh.calls().$call(mesh.selected(), request).await;
+                    $value
+                }
+                .boxed()
+            }
+        }
+    };
+}
+
 mod builder;
 mod event;
+mod group;
 mod inbox;
+mod memory;
+mod notification;
+mod poll;
+mod post;
 mod send;
+mod state;
+mod task;
+mod topic;
 
 pub use builder::{MemoryBuilder, MeshBuilder};
 pub use event::{Delivered, Event, Events};
+pub use group::{Groups, JoinGroup, LeaveGroup};
 pub use inbox::{InboxRequest, Received};
+pub use memory::{RecallMemories, RememberText, SharedMemory};
+pub use notification::{ListNotifications, Notifications};
+pub use post::{ReadPosts, SearchPosts, Tail, TailPosts, WritePost};
 pub use send::{Receipt, SendMessage, SentMessage, To, WaitFor};
+pub use state::{Changes, SetState, SharedState, WatchState};
+pub use task::{ClaimedTask, CreateTask, ListTasks, Tasks};
+pub use topic::{CreateTopic, Topic};
 
 /// A mesh. Clones are cheap and speak for the same device.
 #[derive(Clone)]
@@ -115,8 +155,8 @@ impl Mesh {
         &*self.backend.service
     }
 
-    /// Sends a text to one or more addresses: names, `name/session` or key prefixes. Await the result, or set more
-    /// first.
+    /// Sends a text to one or more addresses: names, `name/session`, key prefixes, `@group`, `#topic`, or `*` for
+    /// everyone. Await the result, or set more first.
     pub fn send(&self, to: impl Into<To>, text: impl Into<String>) -> SendMessage {
         SendMessage::new(self.clone(), to.into(), text.into())
     }
@@ -161,6 +201,61 @@ impl Mesh {
         let query =
             api::EventsQuery { consumer: Some(consumer.into()), session: self.session.clone(), ..Default::default() };
         Events::open(self.clone(), query).await
+    }
+
+    /// A topic by name, with or without `#`, or by 8 or more digits of its id.
+    #[must_use]
+    pub fn topic(&self, topic: impl Into<String>) -> Topic {
+        Topic::new(self.clone(), topic.into())
+    }
+
+    /// Topics that this member can know of, with what the handle's session has not read of them.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] when the mesh is gone.
+    pub async fn topics(&self) -> Result<Vec<api::Topic>, Error> {
+        let query = api::TopicsQuery { joined: false, session: self.session.clone() };
+        Ok(self.calls().topics(self.selected(), query).await?.topics)
+    }
+
+    /// Makes a topic. Await the result, or set more first.
+    pub fn create_topic(&self, topic: impl Into<String>) -> CreateTopic {
+        CreateTopic::new(self.clone(), topic.into())
+    }
+
+    /// Searches the posts of all topics. Await the result, or narrow it first.
+    pub fn search(&self, text: impl Into<String>) -> SearchPosts {
+        SearchPosts::new(self.clone(), text.into())
+    }
+
+    /// Groups of members.
+    #[must_use]
+    pub fn groups(&self) -> Groups {
+        Groups::new(self.clone())
+    }
+
+    /// State of the whole mesh.
+    #[must_use]
+    pub fn state(&self) -> SharedState {
+        SharedState::new(self.clone(), None)
+    }
+
+    /// Memory of the whole mesh.
+    #[must_use]
+    pub fn memory(&self) -> SharedMemory {
+        SharedMemory::new(self.clone(), None)
+    }
+
+    /// Tasks of the whole mesh.
+    #[must_use]
+    pub fn tasks(&self) -> Tasks {
+        Tasks::new(self.clone(), None)
+    }
+
+    /// What asks for this member's attention.
+    #[must_use]
+    pub fn notifications(&self) -> Notifications {
+        Notifications::new(self.clone())
     }
 
     /// Who this home is in the mesh.

@@ -50,6 +50,58 @@ fn every_form_of_every_verb_parses() {
         "listen --consumer ci --session work",
         "peers --all",
         "peer list --all",
+        "peers --json=name,status",
+        "--json=id,from.name inbox",
+        "inbox --json=* --unread",
+        "send --json=id bob hi",
+        "listen --json=type,message.body",
+        "send @backend/api hi",
+        "send #deploys hi",
+        "send * hi",
+        "topic create deploys --purpose ships --private --member bob --member eve --history joining",
+        "topic list --joined --session ci",
+        "topic join #deploys",
+        "topic leave deploys --mesh team",
+        "topic members deploys",
+        "topic add deploys bob --role observer",
+        "topic remove deploys bob",
+        "topic post deploys -",
+        "topic post deploys -5 --session ci",
+        "topic history deploys --limit 1000 --before 12.0 --after 1.63",
+        "topic tail deploys",
+        "topic tail deploys --last 10",
+        "topic tail deploys --after 12.0",
+        "topic search words --topic deploys --limit 200",
+        "topic read deploys --through 12.0 --session ci",
+        "group join @backend/api --role reviewer --member bob",
+        "group leave backend",
+        "group list",
+        "group list @backend",
+        "notification list --all --limit 5",
+        "notification read 3 4",
+        "notification read --all",
+        "state get key --topic deploys",
+        "state set key -5 --ttl 10m",
+        "state set key -",
+        "state cas key none value",
+        "state cas key 12.0 -1 --topic deploys --ttl 1h",
+        "state list",
+        "state list deploy/ --topic deploys",
+        "state delete key --expect 12.0",
+        "state watch",
+        "state watch deploy/ --current",
+        "state watch --after 12.0",
+        "remember text --tag a --tag b --topic deploys",
+        "memory remember -",
+        "recall",
+        "memory recall words --tag a --limit 5 --topic deploys",
+        "task create title --body - --depends-on 0190c2f4 --assignee bob --topic deploys",
+        "task create title --body --dashes",
+        "task list --state open --member bob --limit 5 --topic deploys",
+        "task show 0190c2f4",
+        "task claim 0190c2f4 --session ci",
+        "task release 0190c2f4 --fence 832",
+        "task complete 0190c2f4 --result - --fence 832",
         "summary text",
         "summary --clear",
         "status",
@@ -73,6 +125,13 @@ fn every_form_of_every_verb_parses() {
     }
     parsed(&["message", "status", ID]);
     parsed(&["send", "bob", "hi", "--id", ID, "--reply-to", ID]);
+    parsed(&["topic", "post", "deploys", "hi", "--id", ID, "--reply-to", ID]);
+    parsed(&["topic", "history", "deploys", "--thread", ID]);
+    parsed(&["topic", "resolve", "deploys", ID, "--reopen"]);
+    parsed(&["forget", ID]);
+    parsed(&["memory", "forget", ID]);
+    parsed(&["remember", "hi", "--id", ID]);
+    parsed(&["task", "create", "hi", "--id", ID]);
 }
 
 #[test]
@@ -107,6 +166,38 @@ fn wrong_command_lines_are_refused() {
         "inbox --wait soon",
         "message status 7",
         "status set lazy",
+        "topic",
+        "topic create",
+        "topic create deploys --history some",
+        "topic add deploys",
+        "topic add deploys bob --role king",
+        "topic post deploys",
+        "topic post deploys two words",
+        "topic post deploys hi --reply-to 7",
+        "topic history deploys --limit 0",
+        "topic history deploys --limit 1001",
+        "topic history deploys --before 12",
+        "topic tail deploys --after none",
+        "topic tail deploys --after 1.0 --last 5",
+        "topic search",
+        "topic resolve deploys 7",
+        "group join",
+        "notification read",
+        "notification read 3 --all",
+        "notification read three",
+        "state set key",
+        "state cas key 12 value",
+        "state cas key value",
+        "state delete key --expect none",
+        "state watch --current --after 1.0",
+        "state set key value --ttl soon",
+        "remember",
+        "recall --limit 201",
+        "forget 0190c2f4",
+        "task create",
+        "task list --state lost",
+        "task claim",
+        "task release 0190c2f4 --fence now",
         "summary",
         "summary text --clear",
         "member role bob king",
@@ -117,7 +208,17 @@ fn wrong_command_lines_are_refused() {
         "mesh list --mesh team",
         "broker run --listen 127.0.0.1:0 --data d --mesh team",
         "whoami --session ci",
+        // Fields there are not.
+        "peers --json=",
+        "peers --json=name,",
+        "peers --json=nam",
+        "peers --json=name,member.id",
+        "send --json=text bob hi",
+        "daemon --json=name",
         "peers --session ci",
+        "topic history deploys --session ci",
+        "state get key --session ci",
+        "task complete 0190c2f4 --session ci",
     ];
     for line in lines {
         let error = refused(&line.split_whitespace().collect::<Vec<_>>());
@@ -133,6 +234,8 @@ fn typing_errors_get_a_suggestion() {
         ("inbox --unreda", "--unread"),
         ("send bob hi --wait deliverd", "delivered"),
         ("mesh lst", "list"),
+        ("topic histroy deploys", "history"),
+        ("task list --state opn", "open"),
     ] {
         let error = refused(&line.split(' ').collect::<Vec<_>>()).to_string();
         assert!(error.contains(suggestion), "{line}: {error}");
@@ -158,8 +261,15 @@ fn a_bare_link_means_join() {
 #[test]
 fn json_is_seen_where_parsing_fails() {
     let wants = |line: &str| wants_json(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
-    assert!(wants("claudemesh frob --json") && wants("claudemesh --json frob"));
+    assert!(wants("claudemesh frob --json") && wants("claudemesh --json frob") && wants("claudemesh --json=id frob"));
     assert!(!wants("claudemesh send bob -- --json") && !wants("claudemesh inbox"));
+}
+
+#[test]
+fn json_takes_no_argument_from_the_verb() {
+    assert!(matches!(parsed(&["--json", "inbox"]).command, Command::Inbox(_)));
+    let cli = parsed(&["send", "--json", "bob", "hi"]);
+    assert!(cli.global.json.unwrap().is_everything() && matches!(cli.command, Command::Send(_)));
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! `down`: stops the daemon and the broker inside it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Outcome;
 use crate::app::App;
 
 /// The result.
-#[derive(Serialize)]
-struct Stopped {
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Stopped {
+    /// Always true: that nothing ran is no error.
     stopped: bool,
 }
 

@@ -83,6 +83,11 @@ impl Args {
             _ => None,
         }
     }
+
+    /// Whether the answer is a list.
+    pub(crate) const fn is_list(&self) -> bool {
+        matches!(self.verb, Some(Verb::List))
+    }
 }
 
 /// Creates, lists or closes.

@@ -1,4 +1,4 @@
-//! `send`: writes to a member. The message is safe on this disk before anything is printed.
+//! `send`: writes to a member, a group, a topic or everyone. The message is safe on this disk before anything is printed.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use crate::report::Failure;
 use crate::spinner::patiently;
 use crate::{stdin, value};
 
-/// The longest text of one message.
-const LONGEST: usize = 128 * 1024;
+/// A message's text.
+const MESSAGE: stdin::Kind = stdin::Kind { becomes: "one message", most: 128 * 1024 };
 /// How long a send that waits for nothing looks whether the broker took the message.
 const GLANCE: Duration = Duration::from_secs(2);
 /// How long `--wait` waits.
@@ -28,6 +28,9 @@ Examples:
   claudemesh send bob \"build is green\"
   git diff | claudemesh send bob/review - --priority low
   claudemesh send bob \"stop\" --priority now --wait delivered --timeout 10s
+  claudemesh send @backend \"the schema has changed\"    everyone in the group and below it
+  claudemesh send '#deploys' \"going out\"               a post in the topic
+  claudemesh send '*' \"the mesh moves tonight\"         everyone
 
 Without --wait it returns as soon as the broker has the message, after 2 seconds at most: the message is \
 durable by then, and goes out when it can. Sending one --id twice sends one message.";
@@ -36,7 +39,7 @@ durable by then, and goes out when it can. Sending one --id twice sends one mess
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Whom to: a name, name/session, or 8 digits of a key
+    /// Whom to: a name, name/session, 8 digits of a key, @group, #topic, or * for everyone
     #[arg(value_name = "TO", value_parser = value::address)]
     to: String,
     /// The text, or - to read it from standard input: UTF-8, 128 KiB at most
@@ -99,8 +102,9 @@ impl From<Goal> for State {
 
 /// Sends, and waits as asked.
 pub(crate) async fn run(app: &mut App, args: Args) -> Outcome {
+    let address = args.to.clone();
     let request = SendRequest {
-        text: text(app, args.text)?,
+        text: stdin::text(app, args.text, &MESSAGE)?,
         to: vec![args.to],
         priority: match args.priority {
             Urgency::Now => Priority::Now,
@@ -114,49 +118,25 @@ pub(crate) async fn run(app: &mut App, args: Args) -> Outcome {
     };
     let service = app.service().await?;
     let sent = service.send(app.mesh(), request).await?;
+    let to = recipients(address, &sent);
     let sent = match args.wait {
-        Some(goal) => until(app, &*service, sent, goal.into(), args.timeout.unwrap_or(PATIENCE)).await?,
+        Some(goal) => until(app, &*service, sent, &to, goal.into(), args.timeout.unwrap_or(PATIENCE)).await?,
         None => glance(app, &*service, sent).await,
     };
     if sent.state.is_failure() {
-        return Err(Failure::Sent(failed(&sent), Box::new(sent)));
+        return Err(Failure::Sent(failed(&sent, &to), Box::new(sent)));
     }
     // Only a message that did not leave needs to know why.
     let connected = match (app.output.json, sent.state) {
         (false, State::Queued) => service.whoami(app.mesh()).await.ok().map(|me| me.connected),
         _ => None,
     };
-    app.output.show(&sent, |page| show(page, &sent, connected))
+    app.output.show(&sent, |page| show(page, &sent, &to, connected))
 }
 
-/// The text of the message, checked here so that a wrong one starts nothing.
-fn text(app: &mut App, argument: String) -> Result<String, Error> {
-    let (text, place) = if argument == "-" {
-        if app.input.terminal {
-            app.output.note(|page| page.line("type the message; Ctrl-D on a line of its own ends it"));
-        }
-        let bytes = stdin::all(app, LONGEST)?;
-        if bytes.len() > LONGEST {
-            return Err(too_long());
-        }
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let place = error.utf8_error().valid_up_to();
-            Error::new(ErrorKind::Usage, format!("standard input is not UTF-8 text: byte {place} belongs to none"))
-                .with_hint("messages carry text; encode other data, such as with base64")
-        })?;
-        (text, "standard input is empty")
-    } else {
-        (argument, "the text is empty")
-    };
-    if text.is_empty() {
-        return Err(Error::new(ErrorKind::Usage, place).with_hint("a message has 1 byte at least and 128 KiB at most"));
-    }
-    if text.len() > LONGEST { Err(too_long()) } else { Ok(text) }
-}
-
-fn too_long() -> Error {
-    Error::new(ErrorKind::Usage, "the text is over 128 KiB (131072 bytes), the limit of one message")
-        .with_hint("send it in parts, or send where it can be found")
+/// What to call those it goes to: a group, a topic or everyone by the address, members by their names.
+fn recipients(address: String, sent: &Sent) -> String {
+    if address.starts_with(['@', '#', '*']) { address } else { names(&sent.to) }
 }
 
 /// Looks for a moment whether the broker has taken the message. Whatever it finds, the message is sent.
@@ -171,7 +151,14 @@ async fn glance(app: &App, service: &dyn Service, sent: Sent) -> Sent {
 }
 
 /// Waits for a state, a failure, or the end of the patience.
-async fn until(app: &App, service: &dyn Service, sent: Sent, goal: State, patience: Duration) -> Result<Sent, Failure> {
+async fn until(
+    app: &App,
+    service: &dyn Service,
+    sent: Sent,
+    to: &str,
+    goal: State,
+    patience: Duration,
+) -> Result<Sent, Failure> {
     let settled = |sent: &Sent| sent.state.is_failure() || sent.state.reached(goal);
     if settled(&sent) {
         return Ok(sent);
@@ -182,7 +169,7 @@ async fn until(app: &App, service: &dyn Service, sent: Sent, goal: State, patien
         Some(Err(error)) if error.kind() != ErrorKind::Timeout => return Err(Failure::Sent(error, Box::new(sent))),
         Some(Err(_)) | None => sent,
     };
-    Err(Failure::Sent(unmet(&last, goal, patience), Box::new(last)))
+    Err(Failure::Sent(unmet(&last, to, goal, patience), Box::new(last)))
 }
 
 /// None when the service itself overruns.
@@ -199,20 +186,15 @@ async fn wait(
     patiently(&app.output, "waiting for the message to get there", answer).await.ok()
 }
 
-fn unmet(sent: &Sent, goal: State, patience: Duration) -> Error {
+fn unmet(sent: &Sent, to: &str, goal: State, patience: Duration) -> Error {
     let reason = sent.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-    let message = format!(
-        "the message to {} is {}{reason}, not {}, after {patience:?}",
-        names(&sent.to),
-        word(sent.state),
-        word(goal)
-    );
+    let (state, goal) = (word(sent.state), word(goal));
+    let message = format!("the message to {to} is {state}{reason}, not {goal}, after {patience:?}");
     Error::new(ErrorKind::Timeout, message)
         .with_hint(format!("it stays and goes on by itself; look with `claudemesh message status {}`", sent.id))
 }
 
-fn failed(sent: &Sent) -> Error {
-    let to = names(&sent.to);
+fn failed(sent: &Sent, to: &str) -> Error {
     let reason = sent.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let (kind, message) = match sent.state {
         State::Expired => (ErrorKind::Expired, format!("the message to {to} expired before it was delivered{reason}")),
@@ -222,8 +204,7 @@ fn failed(sent: &Sent) -> Error {
         .with_hint(format!("`claudemesh message status {}` shows every recipient; a new try needs a new send", sent.id))
 }
 
-fn show(page: &mut Page, sent: &Sent, connected: Option<bool>) {
-    let to = names(&sent.to);
+fn show(page: &mut Page, sent: &Sent, to: &str, connected: Option<bool>) {
     let about = match (sent.state, &sent.reason, connected) {
         (State::Queued, None, Some(false)) => "the broker is unreachable; it goes out when it is back".into(),
         (State::Queued, None, _) => "safe on this disk; it goes out by itself".into(),

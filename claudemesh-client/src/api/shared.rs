@@ -228,6 +228,8 @@ pub struct Task {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TaskQuery {
+    /// Only this one: its id, or a unique prefix of 8 or more digits.
+    pub id: Option<String>,
     /// Only in this state.
     pub state: Option<TaskState>,
     /// Only those that this member may claim or has claimed: name or key prefix.

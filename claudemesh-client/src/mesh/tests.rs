@@ -5,6 +5,9 @@ use crate::error::ErrorKind;
 use crate::home::{Holder, Home};
 use crate::testing::Fake;
 
+mod recorder;
+mod rooms;
+
 async fn team() -> (Fake, Mesh) {
     let fake = Fake::new("team", "alice");
     fake.add_member("bob");

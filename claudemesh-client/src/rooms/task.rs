@@ -164,7 +164,10 @@ pub(crate) fn list(db: &Connection, ground: &Ground, query: &api::TaskQuery) -> 
         member.is_none_or(|member| row.assignee == Some(member) || row.claim.as_ref().is_some_and(|it| it.member == member))
     };
     let names = ground.topic_names(db)?;
-    let rows = task::tasks(db, &filter).map_err(db_error)?;
+    let rows = match &query.id {
+        Some(id) => vec![find(db, ground, id)?.1],
+        None => task::tasks(db, &filter).map_err(db_error)?,
+    };
     let tasks = rows.into_iter().filter(concerns).take(limit(query.limit, 100, 1000) as usize).map(|row| {
         let topic = names.get(&row.room).cloned();
         show(ground, topic, row)

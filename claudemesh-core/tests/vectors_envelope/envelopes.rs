@@ -59,6 +59,7 @@ fn content_json(content: &Content) -> Value {
                 |item: &ClaimItem| json!({ "id": item.id.to_string(), "state": item.state.code(), "at": item.at.0 });
             (Value::Null, items.iter().map(item).collect(), Value::Null)
         }
+        ContentBody::Invitation(log) => (Value::Null, Value::Null, json!(hex(log.as_bytes()))),
         ContentBody::Unknown { bytes, .. } => (Value::Null, Value::Null, json!(hex(&bytes.0))),
     };
     json!({

@@ -148,6 +148,7 @@ fn subject(db: &Connection, key: i64, kind: i64) -> rusqlite::Result<Option<Subj
 }
 
 /// How many notifications of a mesh are unread.
+#[cfg(test)]
 pub(crate) fn unread(db: &Connection, mesh: i64) -> rusqlite::Result<u64> {
     let count =
         sql::first(db, "SELECT COUNT(*) FROM notification WHERE mesh = ?1 AND read_at IS NULL", [mesh], |row| {
