@@ -4,6 +4,7 @@ mod model;
 
 use claudemesh_core::{DeviceId, MessageId, Millis, PublicKey, Roster};
 
+use super::dice::Dice;
 pub use model::{Disk, ModelBroker};
 
 /// Names a connection at the broker.
@@ -35,6 +36,8 @@ pub trait SimBroker: std::fmt::Debug {
     fn commit(&mut self, now: Millis) -> Vec<(ConnId, Out)>;
     /// The process dies: connections and everything not committed are gone.
     fn crash(&mut self);
+    /// The power fails: gone is also what was committed and not synced, except perhaps for the oldest of it.
+    fn fail_power(&mut self, dice: &mut Dice);
     /// The disk is replaced by a copy of earlier, made with [`SimBroker::backup`].
     fn roll_back(&mut self, same_store: bool) {
         let _ = same_store;

@@ -5,6 +5,7 @@ mod hello;
 mod mail;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use claudemesh_core::codec::{Bytes, HashBytes, List};
 use claudemesh_core::device::DeviceRecord;
@@ -15,6 +16,7 @@ use claudemesh_core::{DeviceId, InviteId, LogId, MessageId, Millis, PublicKey, R
 use rand_core::Rng;
 
 use super::{ConnId, Out, SimBroker};
+use crate::sim::dice::Dice;
 pub use disk::Disk;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +62,13 @@ struct Shown {
 pub struct ModelBroker {
     key: SigningKey,
     /// What survives a crash.
-    durable: Disk,
+    committed: Arc<Disk>,
+    /// What a power failure may leave: what was synced last, and what was committed since.
+    left: Vec<Arc<Disk>>,
     /// What the process works on.
     live: Disk,
+    /// Something was written that has to be synced before it is answered.
+    sync: bool,
     backup: Option<Disk>,
     connections: BTreeMap<ConnId, Connection>,
     shown: BTreeMap<DeviceId, Shown>,
@@ -85,10 +91,13 @@ impl ModelBroker {
     /// A broker over this disk.
     #[must_use]
     pub fn new(key: SigningKey, disk: Disk, seed: u64) -> Self {
+        let committed = Arc::new(disk.clone());
         Self {
             key,
-            durable: disk.clone(),
+            left: vec![committed.clone()],
+            committed,
             live: disk,
+            sync: false,
             backup: None,
             connections: BTreeMap::new(),
             shown: BTreeMap::new(),
@@ -156,6 +165,7 @@ impl ModelBroker {
         if !permitted {
             return Err(ErrorCode::Forbidden);
         }
+        self.sync |= matches!(body, Body::RosterAppend(_) | Body::RecordPut(_) | Body::LogAppend(_));
         match body {
             Body::Ping(wire::Ping { time }) => Ok(wire::Pong { time }.into()),
             Body::RosterAppend(append) => self.roster_append(mode, &device, &append.entry, now),
@@ -314,7 +324,7 @@ impl SimBroker for ModelBroker {
     }
 
     fn tick(&mut self, now: Millis) {
-        self.live.expire(now);
+        self.sync |= self.live.expire(now);
         for connection in self.connections.values_mut() {
             let Some(open) = &mut connection.open else { continue };
             if open.unacknowledged.values().any(|at| now.since(*at) >= REDELIVERY) {
@@ -326,14 +336,19 @@ impl SimBroker for ModelBroker {
 
     fn commit(&mut self, now: Millis) -> Vec<(ConnId, Out)> {
         self.pump(now);
-        self.live.commits += 1;
-        self.durable = self.live.clone();
+        self.live.commits += u64::from(self.sync);
+        self.committed = Arc::new(self.live.clone());
+        if std::mem::take(&mut self.sync) {
+            self.left.clear();
+        }
+        self.left.push(self.committed.clone());
         self.accepted.extend(self.pending_accepted.drain(..));
         std::mem::take(&mut self.out)
     }
 
     fn crash(&mut self) {
-        self.live = self.durable.clone();
+        self.live = Disk::clone(&self.committed);
+        self.sync = false;
         self.pending_accepted.clear();
         self.connections.clear();
         self.shown.clear();
@@ -341,16 +356,24 @@ impl SimBroker for ModelBroker {
         self.unavailable = false;
     }
 
+    fn fail_power(&mut self, dice: &mut Dice) {
+        let spared = dice.lucky(self.left.len() - 1);
+        self.left.truncate(spared + 1);
+        self.committed = self.left[spared].clone();
+        self.crash();
+    }
+
     fn roll_back(&mut self, same_store: bool) {
-        if let Some(backup) = self.backup.take() {
-            self.durable = backup;
-            self.durable.store_id[0] ^= u8::from(!same_store);
+        if let Some(mut backup) = self.backup.take() {
+            backup.store_id[0] ^= u8::from(!same_store);
+            self.committed = Arc::new(backup);
+            self.left = vec![self.committed.clone()];
         }
         self.crash();
     }
 
     fn backup(&mut self) {
-        self.backup = Some(self.durable.clone());
+        self.backup = Some(Disk::clone(&self.committed));
     }
 
     fn set_unavailable(&mut self, unavailable: bool) {
@@ -362,14 +385,14 @@ impl SimBroker for ModelBroker {
     }
 
     fn roster(&self) -> Option<Roster> {
-        self.durable.roster().cloned()
+        self.committed.roster().cloned()
     }
 
     fn waiting(&self, device: &DeviceId, _: Millis) -> usize {
-        self.durable.mail.get(device).map_or(0, BTreeMap::len)
+        self.committed.mail.get(device).map_or(0, BTreeMap::len)
     }
 
     fn disk(&self) -> Option<&Disk> {
-        Some(&self.durable)
+        Some(&self.committed)
     }
 }
