@@ -6,6 +6,8 @@
 mod driver;
 mod enter;
 mod feed;
+#[cfg_attr(not(any(test, feature = "testing")), expect(unreachable_pub))]
+pub(crate) mod held;
 mod membership;
 mod messages;
 mod rooms;

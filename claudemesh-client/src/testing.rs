@@ -16,6 +16,8 @@ use crate::service::{MeshSelector, Service};
 mod rooms;
 mod service;
 
+pub use crate::node::held::{Depth, Held, depth};
+
 const NOW: &str = "2026-01-01T00:00:00Z";
 const MAIN: &str = "main";
 

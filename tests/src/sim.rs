@@ -1,5 +1,8 @@
 //! Deterministic simulation: devices and a broker in simulated time, driven by a seed through loss, delay, reordering, cut
-//! connections, crashes of any party between any two steps, and restarts.
+//! connections, crashes of any party between any two steps, power failures and restarts.
+//!
+//! A crash loses what was not committed; a power failure also what was committed and not yet synced. What that may be and
+//! which frames wait for it is decided here by the client's own rules, and by what the broker's store counts.
 //!
 //! [`play`] plays what was planned for one seed and says what went wrong. Nothing here reads a clock or the system's
 //! randomness, so a seed always plays the same.

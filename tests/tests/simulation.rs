@@ -80,3 +80,8 @@ fn every_seed_keeps_every_promise() {
 fn a_clock_that_is_wrong_by_a_year_delays_and_loses_nothing() {
     play_all(60, Plan::with_wrong_clock);
 }
+
+#[test]
+fn what_a_power_failure_takes_back_comes_again() {
+    play_all(600, Plan::with_power_failures);
+}

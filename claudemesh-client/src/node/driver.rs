@@ -17,8 +17,9 @@ use claudemesh_core::{LogId, MeshId, MessageId, Millis, PublicKey, SigningKey};
 use rand_core::UnwrapErr;
 use tokio::sync::{mpsc, oneshot};
 
-use self::late::{Depth, Late, depth, eventful};
+use self::late::{Late, eventful};
 use self::shared::Shared;
+use super::held::{Depth, depth};
 use super::transport::{self, Link, LinkEvent};
 use crate::api::MemberRef;
 use crate::error::{Error, ErrorKind};
@@ -350,7 +351,8 @@ impl Driver {
             self.settles = Some(tokio::time::Instant::now() + SETTLED);
         }
         let eventful = eventful(&batch);
-        let depth = depth(&batch);
+        let awaited = !batch.replies.is_empty() || !batch.sends.is_empty();
+        let depth = depth(&batch.changes, !batch.extra.is_empty(), awaited);
         if !batch.changes.is_empty() || !batch.extra.is_empty() {
             let changes = std::mem::take(&mut batch.changes);
             if let Err(error) = self.commit(changes, std::mem::take(&mut batch.extra), depth).await {
@@ -366,12 +368,8 @@ impl Driver {
             }
             self.shared.committed.send_modify(|count| *count += 1);
         }
-        let mut frames: Vec<Vec<u8>> = std::mem::take(&mut batch.frames).into_iter().map(Frame::encode).collect();
-        match depth {
-            Depth::Repeated => self.late.hold(&mut frames, &self.start.store),
-            Depth::Durable => frames.splice(0..0, self.late.release()).for_each(drop),
-            Depth::Passing => {}
-        }
+        let frames = std::mem::take(&mut batch.frames).into_iter().map(Frame::encode).collect();
+        let frames = self.late.committed(depth, frames, &self.start.store);
         self.send(frames);
         for reply in batch.replies {
             let _ = reply.send(Ok(()));
@@ -482,7 +480,7 @@ impl Driver {
             self.generation += 1;
             // Dropping the queue lets what was sent leave before the socket closes; a new link replaces the task.
             self.outgoing = None;
-            self.late = Late::default();
+            self.late.forget();
             self.shared.ready.send_if_modified(|ready| core::mem::replace(ready, false));
         }
         if connect {

@@ -20,6 +20,9 @@ const MIGRATIONS: &[&str] = &[
 /// Pages of the write-ahead log before they move to the database.
 const LOG_PAGES: u64 = 4000;
 
+/// Positions of the feed that a start skips; no process gives out as many without a sync.
+const SKIPPED: i64 = 1 << 20;
+
 /// Opens and migrates.
 pub(super) fn open(path: Option<&Path>) -> Result<Connection, Error> {
     let mut db = match path {
@@ -39,10 +42,21 @@ pub(super) fn open(path: Option<&Path>) -> Result<Connection, Error> {
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(db_error)?;
     migrate(&mut db)?;
     if path.is_some() {
-        // The last positions before a power failure may be known to others and gone here: they are not given out again.
-        db.execute("UPDATE sqlite_sequence SET seq = seq + 1048576 WHERE name = 'event'", []).map_err(db_error)?;
+        skip_positions(&db).map_err(db_error)?;
     }
     Ok(db)
+}
+
+/// The last positions before a power failure may be known to others and gone here: they are not given out again.
+///
+/// This writes at every start, for another reason: it syncs what an earlier process committed and left to the system. Only
+/// what is on disk may be confirmed to the broker.
+fn skip_positions(db: &Connection) -> rusqlite::Result<()> {
+    let known = db.execute("UPDATE sqlite_sequence SET seq = seq + ?1 WHERE name = 'event'", [SKIPPED])?;
+    if known == 0 {
+        db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?1)", [SKIPPED])?;
+    }
+    Ok(())
 }
 
 /// The file exists with owner-only permissions before SQLite writes secrets into it.
@@ -80,4 +94,27 @@ fn migrate(db: &mut Connection) -> Result<(), Error> {
     tx.pragma_update(None, "application_id", APPLICATION_ID).map_err(db_error)?;
     tx.pragma_update(None, "user_version", MIGRATIONS.len() as i64).map_err(db_error)?;
     tx.commit().map_err(db_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(db: &Connection, sql: &str) -> i64 {
+        db.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn every_start_writes_through_and_skips_positions() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        for start in 1..4 {
+            let db = open(Some(&path)).unwrap();
+            assert_eq!(number(&db, "PRAGMA synchronous"), 2, "a commit is synced");
+            assert_eq!(number(&db, "SELECT seq FROM sqlite_sequence WHERE name = 'event'"), start * SKIPPED);
+        }
+        let db = open(Some(&path)).unwrap();
+        db.execute("INSERT INTO event (mesh, kind) VALUES (1, 2)", []).unwrap();
+        assert_eq!(db.last_insert_rowid(), 4 * SKIPPED + 1);
+    }
 }

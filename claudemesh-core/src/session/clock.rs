@@ -41,8 +41,8 @@ impl Session {
         // What was queued meanwhile was dated by a clock that nobody had compared: only the time since counts.
         for (ordinal, row) in &mut self.outbox {
             if let Some(ttl) = row.ttl.take() {
-                let waited = cx.now.since(Millis(row.expires.0.saturating_sub(ttl)));
-                row.expires = broker.plus(ttl.saturating_sub(waited));
+                let queued = Millis(row.expires.0.saturating_sub(ttl));
+                row.expires = broker.plus(ttl.saturating_sub(waited(queued, cx.now, broker)));
                 self.dirty.insert(*ordinal);
             }
         }
@@ -67,5 +67,33 @@ impl Session {
     /// The broker's clock, as far as it is known.
     pub(super) fn broker_now(&self, now: Millis) -> Millis {
         Millis(now.0.saturating_add_signed(self.skew.unwrap_or(0)))
+    }
+}
+
+/// How long a message has waited that was queued at this time of the own clock. That clock may have been set since, or have
+/// been wrong and still be: the clock that says less is believed, so that no message ends too early.
+fn waited(queued: Millis, now: Millis, broker: Millis) -> u64 {
+    now.since(queued).min(broker.since(queued))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const YEAR: u64 = 365 * 24 * 3600 * 1000;
+
+    #[test]
+    fn a_clock_that_was_set_while_a_message_waited_does_not_end_it() {
+        let (queued, later) = (Millis(2 * YEAR), Millis(2 * YEAR + 5));
+        assert_eq!(waited(queued, later, later), 5);
+        assert_eq!(waited(queued, later.plus(YEAR), later), 5, "set ahead");
+        assert_eq!(waited(queued, Millis(YEAR), later), 0, "set back");
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_all_the_time_does_not_end_a_message() {
+        let (queued, later) = (Millis(2 * YEAR), Millis(2 * YEAR + 5));
+        assert_eq!(waited(queued, later, later.plus(YEAR)), 5, "behind the broker's");
+        assert_eq!(waited(queued, later, Millis(YEAR)), 0, "ahead of the broker's");
     }
 }

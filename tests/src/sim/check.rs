@@ -36,6 +36,7 @@ impl World {
         }
         self.peers[who].seen = seen + rows.len();
         if commit {
+            self.peers[who].wrote();
             self.peers[who].store.consumed = self.peers[who].seen;
             if read {
                 let now = self.now;

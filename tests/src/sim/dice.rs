@@ -35,4 +35,9 @@ impl Dice {
     pub fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
+
+    /// How many of `n` things a power failure spares: mostly none.
+    pub fn lucky(&mut self, n: usize) -> usize {
+        if self.one_in(3) { self.below(n as u64 + 1) as usize } else { 0 }
+    }
 }

@@ -1,13 +1,15 @@
 //! The broker itself in the simulation: its engine over its memory store, without sockets, threads or a clock.
 
+mod disk;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use claudemesh_broker::store::{LogAppend, MemoryStore, Page, RecordPut, Store};
-use claudemesh_broker::{Answer, Conn, CoreFolds, Engine, EngineConfig};
+use claudemesh_broker::store::{LogAppend, Page, RecordPut, Store};
+use claudemesh_broker::{Answer, Conn, Engine, EngineConfig};
 use claudemesh_core::codec::Bytes;
 use claudemesh_core::device::DeviceRecord;
 use claudemesh_core::envelope::Submission;
@@ -17,6 +19,8 @@ use claudemesh_core::wire::{Body, Frame, Outcome};
 use claudemesh_core::{DeviceId, MeshId, MessageId, Millis, PublicKey, Roster, SigningKey};
 
 use super::broker::{ConnId, Disk, Out, SimBroker};
+use super::dice::Dice;
+use disk::PowerStore;
 
 /// What an enqueue named: per submission its sender, id and recipients.
 type Offered = Vec<(DeviceId, MessageId, Vec<DeviceId>)>;
@@ -25,7 +29,7 @@ type Offered = Vec<(DeviceId, MessageId, Vec<DeviceId>)>;
 #[derive(Debug)]
 pub struct EngineBroker {
     engine: Engine,
-    store: Arc<dyn Store>,
+    store: Arc<PowerStore>,
     mesh: MeshId,
     key: SigningKey,
     rng: SeededRng,
@@ -80,8 +84,7 @@ impl EngineBroker {
     /// When the broker does not take what the reference broker took.
     #[must_use]
     pub fn new(key: [u8; 32], disk: &Disk, seed: u64, now: Millis) -> Self {
-        let mut rng = SeededRng::new(seed);
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(CoreFolds, Default::default(), &mut rng));
+        let store = Arc::new(PowerStore::new(seed));
         let roster = disk.roster().expect("a disk with a mesh");
         let mesh = roster.mesh();
         let mut entries = disk.entries().iter();
@@ -110,7 +113,7 @@ impl EngineBroker {
             store,
             mesh,
             key,
-            rng,
+            rng: SeededRng::new(seed),
             conns: BTreeMap::new(),
             next: 0,
             answers: Vec::new(),
@@ -119,7 +122,7 @@ impl EngineBroker {
         }
     }
 
-    fn boot(store: &Arc<dyn Store>, key: &SigningKey) -> Engine {
+    fn boot(store: &Arc<PowerStore>, key: &SigningKey) -> Engine {
         let key = SigningKey::from_seed(&key.seed());
         now_or_never(Engine::new(store.clone(), key, config())).expect("an engine")
     }
@@ -211,6 +214,11 @@ impl SimBroker for EngineBroker {
         self.conns.clear();
         self.offered.clear();
         self.engine = Self::boot(&self.store, &self.key);
+    }
+
+    fn fail_power(&mut self, dice: &mut Dice) {
+        self.store.fail_power(dice);
+        self.crash();
     }
 
     fn accepted(&self, sender: &DeviceId, recipient: &DeviceId, id: &MessageId) -> bool {

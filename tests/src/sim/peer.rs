@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use claudemesh_client::testing::{Depth, Held};
 use claudemesh_core::presence::BootId;
 use claudemesh_core::session::{Change, Identity, InboxRow, LoadError, MessageState, Session, Snapshot};
 use claudemesh_core::testing::SeededRng;
+use claudemesh_core::wire::Frame;
 use claudemesh_core::{DeviceId, MessageId, Millis, PublicKey, SigningKey};
 
+use super::dice::Dice;
 use super::join::{Joiner, Link};
 
 /// What a device has on disk.
@@ -49,6 +52,26 @@ impl Store {
     }
 }
 
+/// What was committed and not synced.
+#[derive(Debug)]
+struct Unsynced {
+    /// What a power failure leaves.
+    disk: Store,
+    /// The commits it takes back, or the last ones of them; the oldest first.
+    commits: Vec<Vec<Change>>,
+    /// How many of them the sync under way covers.
+    covered: usize,
+}
+
+impl Unsynced {
+    /// The oldest commits reach the disk.
+    fn sink(&mut self, commits: usize) {
+        for change in self.commits.drain(..commits).flatten() {
+            self.disk.apply(&change);
+        }
+    }
+}
+
 /// Where a process dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CrashPoint {
@@ -60,6 +83,8 @@ pub enum CrashPoint {
     AfterCommit,
     /// After the next batch has sent so many frames.
     AfterSends(u64),
+    /// So long after the next commit that a power failure takes back.
+    AfterUnsynced(u64),
 }
 
 /// What runs.
@@ -92,8 +117,13 @@ pub struct Peer {
     pub process: Process,
     /// Randomness of the process.
     pub rng: SeededRng,
-    /// Where it dies next.
-    pub crash: Option<CrashPoint>,
+    /// Where it dies next, and whether the power fails there.
+    pub crash: Option<(CrashPoint, bool)>,
+    unsynced: Option<Unsynced>,
+    /// Frames that wait for a sync.
+    pub held: Held<Frame>,
+    /// When the sync under way is done.
+    pub sync_at: Option<u64>,
     /// When it starts again.
     pub start_at: Option<u64>,
     /// When a joiner calls again.
@@ -104,6 +134,8 @@ pub struct Peer {
     pub seen: usize,
     /// What the consumer saw at each position, ever.
     pub shown: Vec<(DeviceId, MessageId)>,
+    /// The end of each message that its sender was ever told.
+    pub told: BTreeMap<(MessageId, DeviceId), MessageState>,
     boots: u64,
     device: DeviceId,
 }
@@ -121,11 +153,15 @@ impl Peer {
             process: Process::Down,
             rng: SeededRng::new(0),
             crash: None,
+            unsynced: None,
+            held: Held::default(),
+            sync_at: None,
             start_at: None,
             call_at: None,
             connection: None,
             seen: 0,
             shown: Vec::new(),
+            told: BTreeMap::new(),
             boots: 0,
             device: SigningKey::from_seed(&key).public().device_id(),
         }
@@ -161,6 +197,8 @@ impl Peer {
         self.rng = SeededRng::new(seed ^ (self.boots << 48) ^ u64::from(self.key[0]) << 40);
         self.seen = self.store.consumed;
         self.start_at = None;
+        // Opening the store syncs it.
+        self.wrote();
         if let Some(link) = self.link {
             self.call_at = Some(now);
             self.process = Process::Joining(Box::new(Joiner::new(link, self.signing_key())));
@@ -172,8 +210,58 @@ impl Peer {
         Ok(())
     }
 
+    /// Commits the changes of a batch.
+    pub fn commit(&mut self, changes: Vec<Change>, depth: Depth) {
+        if depth == Depth::Durable {
+            self.wrote();
+        } else {
+            let disk = &self.store;
+            let begin = || Unsynced { disk: disk.clone(), commits: Vec::new(), covered: 0 };
+            self.unsynced.get_or_insert_with(begin).commits.push(changes.clone());
+        }
+        for change in &changes {
+            self.store.apply(change);
+        }
+    }
+
+    /// Something was written and synced, and with it everything before.
+    pub fn wrote(&mut self) {
+        self.unsynced = None;
+    }
+
+    /// A sync begins.
+    pub fn begin_sync(&mut self, until: u64) {
+        self.sync_at = Some(until);
+        if let Some(unsynced) = &mut self.unsynced {
+            unsynced.covered = unsynced.commits.len();
+        }
+    }
+
+    /// The sync is done; the frames that may leave now.
+    pub fn end_sync(&mut self) -> Vec<Frame> {
+        self.sync_at = None;
+        if let Some(unsynced) = &mut self.unsynced {
+            let covered = std::mem::take(&mut unsynced.covered);
+            unsynced.sink(covered);
+            if unsynced.commits.is_empty() {
+                self.unsynced = None;
+            }
+        }
+        self.held.synced()
+    }
+
+    /// The power has failed: what was not synced is gone, except perhaps for the oldest of it. How many commits are gone.
+    pub fn fail_power(&mut self, dice: &mut Dice) -> usize {
+        let Some(mut unsynced) = self.unsynced.take() else { return 0 };
+        unsynced.sink(dice.lucky(unsynced.commits.len()));
+        self.store = unsynced.disk;
+        unsynced.commits.len()
+    }
+
     /// The process is gone, with all it had not committed.
     pub fn die(&mut self) {
+        self.held = Held::default();
+        self.sync_at = None;
         self.process = Process::Down;
         self.crash = None;
         self.connection = None;

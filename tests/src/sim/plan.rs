@@ -17,14 +17,18 @@ pub enum Event {
     Consume { who: Who, commit: bool, read: bool },
     /// The owner changes something.
     Change(RosterChange),
-    /// A process dies and starts again.
-    Crash { who: Who, at: CrashPoint, down: u64 },
+    /// A process dies and starts again; `power`: because the power failed.
+    Crash { who: Who, at: CrashPoint, power: bool, down: u64 },
     /// A connection is cut; each side notices after its own time, or by itself when none is given.
     Cut { who: Who, peer_after: Option<u64>, broker_after: Option<u64> },
     /// Frames of a connection take longer.
     Delay { who: Who, by: u64 },
-    /// The broker dies and starts again.
-    CrashBroker { down: u64 },
+    /// The broker dies and starts again; `power`: because the power failed.
+    CrashBroker { power: bool, down: u64 },
+    /// The broker's power fails so long after it took something it does not sync.
+    FailBroker { after: u64, down: u64 },
+    /// The power fails everywhere.
+    Blackout { down: u64 },
     /// The broker cannot write for a while.
     Unavailable { during: u64 },
     /// A copy of the broker's disk is made.
@@ -173,7 +177,10 @@ impl Plan {
             let at = dice.range(2_000, 12_000);
             for who in 0..people as Who {
                 if dice.one_in(2) {
-                    events.push((at - 1, Event::Crash { who, at: CrashPoint::Now, down: 1 + dice.below(4_000) }));
+                    events.push((
+                        at - 1,
+                        Event::Crash { who, at: CrashPoint::Now, power: false, down: 1 + dice.below(4_000) },
+                    ));
                 }
             }
             events.push((at, Event::Jump { by }));
@@ -200,11 +207,51 @@ impl Plan {
         plan.events.push((right, Event::SetClock { who, by: -by }));
         if dice.one_in(2) {
             // It starts anew with the wrong clock, perhaps while there is no broker to compare it with.
-            plan.events.push((wrong + 1, Event::Crash { who, at: CrashPoint::Now, down: 1 + dice.below(2_000) }));
-            plan.events.push((wrong + 1, Event::CrashBroker { down: 1 + dice.below(5_000) }));
+            plan.events.push((
+                wrong + 1,
+                Event::Crash { who, at: CrashPoint::Now, power: false, down: 1 + dice.below(2_000) },
+            ));
+            plan.events.push((wrong + 1, Event::CrashBroker { power: false, down: 1 + dice.below(5_000) }));
         }
         plan.events.sort_by_key(|(at, _)| *at);
         plan.quiet = plan.quiet.max(right);
+        Some(plan)
+    }
+
+    /// The play of a seed, in which every crash is a power failure and there are many more of them, some of them soon after a
+    /// process died by itself; none when it has turns of its own that do not go with that.
+    #[must_use]
+    pub fn with_power_failures(seed: u64) -> Option<Self> {
+        // With a wrong clock many messages are refused and sealed again.
+        let clock = (seed % 16 == 15).then(|| Self::with_wrong_clock(seed)).flatten();
+        let mut plan = clock.unwrap_or_else(|| Self::of(seed));
+        if plan.rolls_back {
+            return None;
+        }
+        let mut dice = Dice::new(seed, 4);
+        let people = if plan.joins.is_some() { 4 } else { 3 };
+        for (_, event) in &mut plan.events {
+            if let Event::Crash { power, .. } | Event::CrashBroker { power, .. } = event {
+                *power = true;
+            }
+        }
+        for _ in 0..dice.range(8, 24) {
+            let (who, down) = (dice.below(people) as Who, dice.below(1_500));
+            let event = match dice.below(12) {
+                0..=5 => Event::Crash { who, at: CrashPoint::AfterUnsynced(dice.below(80)), power: true, down },
+                6 => Event::Crash { who, at: CrashPoint::AfterCommit, power: true, down },
+                7 => Event::Crash { who, at: CrashPoint::Now, power: true, down },
+                8..=10 => Event::FailBroker { after: dice.below(80), down },
+                _ => Event::Blackout { down },
+            };
+            let at = dice.below(plan.quiet.min(30_000) - 1_000);
+            plan.events.push((at, event));
+            if dice.one_in(4) {
+                let died = Event::Crash { who, at: CrashPoint::AfterUnsynced(dice.below(80)), power: false, down };
+                plan.events.push((at.saturating_sub(dice.below(2_000)), died));
+            }
+        }
+        plan.events.sort_by_key(|(at, _)| *at);
         Some(plan)
     }
 
@@ -218,14 +265,14 @@ impl Plan {
                     3 => CrashPoint::AfterCommit,
                     _ => CrashPoint::AfterSends(dice.below(3)),
                 };
-                Event::Crash { who, at, down: dice.below(4_000) }
+                Event::Crash { who, at, power: dice.one_in(2), down: dice.below(4_000) }
             }
             4 | 5 => {
                 let after = |dice: &mut Dice| (!dice.one_in(4)).then(|| dice.below(2_000));
                 Event::Cut { who, peer_after: after(dice), broker_after: after(dice) }
             }
             6 => Event::Delay { who, by: dice.range(100, 3_000) },
-            7 | 8 => Event::CrashBroker { down: dice.below(3_000) },
+            7 | 8 => Event::CrashBroker { power: dice.one_in(2), down: dice.below(3_000) },
             _ => Event::Unavailable { during: dice.below(4_000) },
         }
     }

@@ -1,6 +1,7 @@
 //! Simulated time: links with delay, processes that die, one event after the other.
 
 mod batch;
+mod fault;
 mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -58,6 +59,8 @@ pub struct World {
     commit_at: Option<u64>,
     tick_at: u64,
     available_at: Option<u64>,
+    /// The broker's power fails so long after the next thing it does not sync, and for how long.
+    broker_fails: Option<(u64, u64)>,
     pub(super) peers: Vec<Peer>,
     pub(super) connections: BTreeMap<u64, Connection>,
     next_connection: u64,
@@ -109,6 +112,7 @@ impl World {
             commit_at: None,
             tick_at: 1_000,
             available_at: None,
+            broker_fails: None,
             peers,
             connections: BTreeMap::new(),
             next_connection: 0,
@@ -238,6 +242,9 @@ impl World {
             if self.peers[who].start_at.is_some_and(|at| at <= self.now) {
                 return self.start(who);
             }
+            if self.peers[who].sync_at.is_some_and(|at| at <= self.now) {
+                return self.end_sync(who);
+            }
             if self.peer_deadline(who).is_some_and(|at| at <= self.now) {
                 return self.tick_peer(who);
             }
@@ -249,7 +256,10 @@ impl World {
     }
 
     fn next_time(&self) -> u64 {
-        let peers = (0..self.peers.len()).flat_map(|who| [self.peers[who].start_at, self.peer_deadline(who)]);
+        let peers = (0..self.peers.len()).flat_map(|who| {
+            let peer = &self.peers[who];
+            [peer.start_at, peer.sync_at, self.peer_deadline(who)]
+        });
         let wishes = self.wishes.iter().map(|(at, _, _)| Some(*at));
         let event = self.events.front().map(|(at, _)| *at);
         let commit = self.commit_at.filter(|_| self.broker_up);
@@ -282,28 +292,14 @@ impl World {
         }
     }
 
-    pub(super) fn kill(&mut self, who: usize, down: u64) {
-        self.log(|| format!("peer {who} dies"));
-        if let Some(id) = self.peers[who].connection {
-            let noticed = self.now + self.dice.range(1, 50);
-            self.drop_connection(id, None, Some(noticed));
-        }
-        self.peers[who].die();
-        self.peers[who].start_at = Some(self.now + down);
-    }
-
     fn happen(&mut self, event: Event) {
         self.log(|| format!("{event:?}"));
         match event {
             Event::Send(n) => self.wishes.push((self.now, self.plan.messages[n].from, Wish::Send(n))),
             Event::Consume { who, commit, read } => self.consume(who, commit, read),
             Event::Change(change) => self.wishes.push((self.now, 0, Wish::Append(change))),
-            Event::Crash { who, at: CrashPoint::Now, down } => {
-                if !matches!(self.peers[who].process, Process::Down) {
-                    self.kill(who, down);
-                }
-            }
-            Event::Crash { who, at, .. } => self.peers[who].crash = Some(at),
+            Event::Crash { who, at: CrashPoint::Now, power, down } => self.crash(who, power, down),
+            Event::Crash { who, at, power, .. } => self.peers[who].crash = Some((at, power)),
             Event::Cut { who, peer_after, broker_after } => {
                 if let Some(id) = self.peers[who].connection {
                     let now = self.now;
@@ -320,18 +316,28 @@ impl World {
                     connection.not_before = until;
                 }
             }
-            Event::CrashBroker { down } => self.kill_broker(down, None),
+            Event::CrashBroker { power, down } => self.crash_broker(power, down),
+            Event::FailBroker { after, down } => self.broker_fails = Some((after, down)),
+            Event::Blackout { down } => {
+                self.crash_broker(true, down);
+                for who in 0..self.peers.len() {
+                    let down = down + self.dice.below(1_000);
+                    self.crash(who, true, down);
+                }
+            }
             Event::Unavailable { during } => {
                 self.broker.set_unavailable(true);
                 self.available_at = Some(self.now + during);
             }
             Event::Backup => self.broker.backup(),
-            Event::RollBack { down, same_store } => self.kill_broker(down, Some(same_store)),
+            Event::RollBack { down, same_store } => {
+                self.broker.roll_back(same_store);
+                self.lose_broker(down, false);
+            }
             Event::SetClock { who, by } => {
                 // What the process sleeps for is counted by a clock that nobody sets.
                 if let Some(at) = self.peer_deadline(who) {
-                    let after = self.events.partition_point(|(other, _)| *other <= at);
-                    self.events.insert(after, (at, Event::Wake { who }));
+                    self.plan_event(at, Event::Wake { who });
                 }
                 self.peers[who].skew += by;
             }
@@ -350,20 +356,6 @@ impl World {
                 }
                 self.plan.quiet += by;
             }
-        }
-    }
-
-    fn kill_broker(&mut self, down: u64, roll_back: Option<bool>) {
-        match roll_back {
-            Some(same_store) => self.broker.roll_back(same_store),
-            None => self.broker.crash(),
-        }
-        self.broker_up = false;
-        self.broker_start = Some(self.now + down);
-        (self.commit_at, self.available_at) = (None, None);
-        for id in self.connections.keys().copied().collect::<Vec<_>>() {
-            let noticed = self.now + self.dice.range(1, 50);
-            self.drop_connection(id, Some(noticed), None);
         }
     }
 
@@ -408,6 +400,7 @@ impl World {
         }
         let command = match &wish {
             Wish::Name => {
+                self.peers[who].wrote();
                 self.peers[who].store.snapshot.name = Some(self.peers[who].name.into());
                 Command::SetName(self.peers[who].name.into())
             }

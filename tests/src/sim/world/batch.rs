@@ -1,8 +1,9 @@
 //! One batch of a peer: inputs in, one transaction, then frames out, with a crash wherever it is due.
 
+use claudemesh_client::testing::{Depth, depth};
 use claudemesh_core::session::{Action, Change, Command, Fault, Input, MessageState, Notice, Outgoing};
 use claudemesh_core::wire::{Body, Frame};
-use claudemesh_core::{MemberId, MessageId};
+use claudemesh_core::{DeviceId, MemberId, MessageId};
 
 use super::{Down, Sent, Up, Wish, World};
 use crate::sim::join::Step;
@@ -99,6 +100,7 @@ impl World {
                 }
             }
         }
+        let awaited = inputs.iter().any(|input| matches!(input, In::Command(_)));
         let peer = &mut self.peers[who];
         let Process::Member(session) = &mut peer.process else { return false };
         let mut actions = Vec::new();
@@ -114,54 +116,72 @@ impl World {
         }
         actions.extend(session.handle(Input::Flush, clock, &mut peer.rng));
 
-        let crash = peer.crash;
-        if crash == Some(CrashPoint::BeforeCommit) {
-            self.kill(who, self.now % 900);
-            return false;
-        }
-        let changes: Vec<&Change> = actions
-            .iter()
-            .filter_map(|action| if let Action::Persist(change) = action { Some(change) } else { None })
-            .collect();
-        for change in &changes {
-            self.check_change(who, change);
-        }
-        let frames = actions.iter().filter(|action| matches!(action, Action::Send(_))).count() as u64;
-        for change in changes {
-            self.peers[who].store.apply(change);
-        }
-        if crash == Some(CrashPoint::AfterCommit) {
-            self.kill(who, self.now % 900);
-            return true;
-        }
-        let mut sends = 0;
+        let (mut changes, mut frames, mut notices, mut link) = (Vec::new(), Vec::new(), Vec::new(), None);
         for action in actions {
-            if let Some(CrashPoint::AfterSends(after)) = crash
-                && sends >= after
-                && frames > 0
-            {
-                self.kill(who, self.now % 900);
-                return true;
-            }
             match action {
-                Action::Connect => self.connect(who),
-                Action::Disconnect => {
-                    if let Some(id) = self.peers[who].connection {
-                        self.hang_up(who, id);
-                    }
-                }
-                Action::Send(frame) => {
-                    sends += 1;
-                    self.log(|| format!("peer {who} -> {} {}", frame.body.name(), frame.request));
-                    if let Some(id) = self.peers[who].connection {
-                        self.send_up(id, Up::Frame(frame.encode()));
-                    }
-                }
-                Action::Notify(notice) => self.on_notice(who, &notice),
+                Action::Persist(change) => changes.push(change),
+                Action::Send(frame) => frames.push(frame),
+                Action::Notify(notice) => notices.push(notice),
+                Action::Connect => link = Some(true),
+                Action::Disconnect => link = Some(false),
                 _ => {}
             }
         }
+
+        let crash = self.peers[who].crash.map(|(at, _)| at);
+        if crash == Some(CrashPoint::BeforeCommit) {
+            self.kill_in_batch(who);
+            return false;
+        }
+        for change in &changes {
+            self.check_change(who, change);
+        }
+        let extra = notices.iter().any(|notice| matches!(notice, Notice::Roster(_)));
+        let depth = depth(&changes, extra, awaited);
+        let unsynced = depth != Depth::Durable && !changes.is_empty();
+        if !changes.is_empty() {
+            self.peers[who].commit(changes, depth);
+        }
+        if crash == Some(CrashPoint::AfterCommit) {
+            self.kill_in_batch(who);
+            return true;
+        }
+        let limit = match crash {
+            Some(CrashPoint::AfterSends(after)) if !frames.is_empty() => Some(after),
+            _ => None,
+        };
+        let frames = self.peers[who].held.committed(depth, frames);
+        self.begin_sync(who);
+        for (sends, frame) in (0..).zip(frames) {
+            if limit == Some(sends) {
+                break;
+            }
+            self.send_frame(who, frame);
+        }
+        if limit.is_some() {
+            self.kill_in_batch(who);
+            return true;
+        }
+        for notice in &notices {
+            self.on_notice(who, notice);
+        }
+        if let Some(connect) = link {
+            self.switch_link(who, connect);
+        }
+        if unsynced {
+            self.committed_unsynced(who);
+        }
         true
+    }
+
+    fn switch_link(&mut self, who: usize, connect: bool) {
+        let peer = &mut self.peers[who];
+        peer.held.forget();
+        match peer.connection {
+            _ if connect => self.connect(who),
+            Some(id) => self.hang_up(who, id),
+            None => {}
+        }
     }
 
     fn on_notice(&mut self, who: usize, notice: &Notice) {
@@ -199,8 +219,8 @@ impl World {
                     if let Some(id) = self.peers[who].connection {
                         self.send_up(id, Up::Frame(frame.encode()));
                     }
-                    if let Some(CrashPoint::AfterSends(0)) = self.peers[who].crash {
-                        return self.kill(who, self.now % 900);
+                    if let Some((CrashPoint::AfterSends(0), _)) = self.peers[who].crash {
+                        return self.kill_in_batch(who);
                     }
                 }
                 Step::Again => {
@@ -224,9 +244,10 @@ impl World {
                     return;
                 }
                 Step::Joined(entries) => {
-                    if self.peers[who].crash.take() == Some(CrashPoint::BeforeCommit) {
-                        return self.kill(who, self.now % 900);
+                    if matches!(self.peers[who].crash, Some((CrashPoint::BeforeCommit, _))) {
+                        return self.kill_in_batch(who);
                     }
+                    self.peers[who].crash = None;
                     if let Some(id) = self.peers[who].connection {
                         self.hang_up(who, id);
                     }
@@ -250,8 +271,11 @@ impl World {
                 let claim = *state == MessageState::Read;
                 let goes_back = known.is_some_and(|known| known != *state && !known.may_become(*state)) && !claim;
                 // A refused attempt and a rolled back broker begin again.
-                if goes_back && *visible && !self.plan.rolls_back && !self.plan.jumps {
+                if goes_back && *visible && !self.plan.rolls_back && !self.plan.jumps && !self.plan.clocks {
                     self.fail(format!("peer {who}: {id} goes from {known:?} back to {state:?}"));
+                }
+                if *visible && state.is_end() && !claim {
+                    self.check_told(who, (*id, *device), *state);
                 }
                 let there = self.peers.iter().find(|peer| peer.device() == *device);
                 let has = there.is_some_and(|p| p.store.inbox.iter().any(|row| row.id == *id && row.device == own));
@@ -273,6 +297,17 @@ impl World {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// What a user was told stays so, also when a power failure took it back.
+    fn check_told(&mut self, who: usize, name: (MessageId, DeviceId), state: MessageState) {
+        let told = *self.peers[who].told.entry(name).or_insert(state);
+        // Where the same failure took it back at the broker, the message may be too late to be delivered again.
+        let ttl = self.sent.iter().find(|(_, sent)| sent.id == name.0).map_or(0, |(n, _)| self.plan.messages[*n].ttl);
+        let may_end = ttl < 60_000 || self.plan.jumps || self.plan.rolls_back || self.plan.removed.is_some();
+        if told != state && !told.may_become(state) && !may_end {
+            self.fail(format!("peer {who} was told that {} is {told:?}, and now {state:?}", name.0));
         }
     }
 }

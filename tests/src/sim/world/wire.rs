@@ -85,6 +85,24 @@ impl World {
         connection.down.extend(peer_at.map(|at| (at, Down::Closed)));
     }
 
+    /// The peer is gone without a word: what it sent before still arrives.
+    pub(super) fn silence_peer(&mut self, id: u64, broker_at: Option<u64>) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.cut = true;
+        connection.down.clear();
+        let last = connection.up.back().map_or(0, |(at, _)| *at);
+        connection.up.extend(broker_at.map(|at| (at.max(last), Up::Closed)));
+    }
+
+    /// The broker is gone without a word: what it sent before still arrives.
+    pub(super) fn silence_broker(&mut self, id: u64, peer_at: u64) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.cut = true;
+        connection.up.clear();
+        let last = connection.down.back().map_or(0, |(at, _)| *at);
+        connection.down.push_back((peer_at.max(last), Down::Closed));
+    }
+
     fn arrival(&mut self, after: Option<u64>, not_before: u64) -> u64 {
         let travel = self.now + self.dice.range(1, 30);
         travel.max(not_before).max(after.unwrap_or(0))
@@ -127,6 +145,13 @@ impl World {
             let (a, b) = (connection.down[last - 1].0, connection.down[last].0);
             connection.down.swap(last - 1, last);
             (connection.down[last - 1].0, connection.down[last].0) = (a, b);
+        }
+    }
+
+    pub(super) fn send_frame(&mut self, who: usize, frame: Frame) {
+        self.log(|| format!("peer {who} -> {} {}", frame.body.name(), frame.request));
+        if let Some(id) = self.peers[who].connection {
+            self.send_up(id, Up::Frame(frame.encode()));
         }
     }
 
@@ -179,6 +204,9 @@ impl World {
                     if let Ok(frame) = Frame::decode(&bytes) {
                         let peer = self.connections.get(&id).map_or(9, |c| c.peer);
                         self.log(|| format!("broker <- {peer}: {} {}", frame.body.name(), frame.request));
+                        if matches!(frame.body, Body::ReceiptPut(_) | Body::NoticesDone(_)) {
+                            self.broker_took_unsynced();
+                        }
                     }
                     self.broker.receive(conn, &bytes, clock);
                     self.commit_soon();

@@ -50,7 +50,7 @@ impl ModelBroker {
             outcomes.push(List::from_vec(outcome).unwrap_or_default());
         }
         let outcomes = List::from_vec(outcomes).unwrap_or_default();
-        Ok(wire::Enqueued { outcomes, commits: self.live.commits + 1 }.into())
+        Ok(wire::Enqueued { outcomes, commits: self.live.commits + u64::from(self.sync) }.into())
     }
 
     fn submit(&mut self, conn: ConnId, sender: &DeviceId, parsed: ParsedSubmission, now: Millis) -> Vec<Outcome> {
@@ -76,6 +76,7 @@ impl ModelBroker {
             };
             match outcome {
                 Outcome::Accepted => {
+                    self.sync = true;
                     self.pending_accepted.push((*sender, record.recipient, header.id));
                     self.live.accept(&header, hash, &envelope, stored);
                 }
@@ -119,6 +120,7 @@ impl ModelBroker {
             }
             heard.push(item.sender);
             if matches!(item.state, ReceiptState::Refused(_)) {
+                self.sync = true;
                 self.live.refused(&item.sender, &recipient, &item.id, item.attempt);
             }
         }
@@ -220,8 +222,8 @@ impl Disk {
         (!items.is_empty()).then(|| Frame::push(wire::Notices { items: List::from_vec(items).unwrap_or_default() }))
     }
 
-    /// Drops what is past its time and tells the senders.
-    pub(super) fn expire(&mut self, now: Millis) {
+    /// Drops what is past its time and tells the senders; whether there was any.
+    pub(super) fn expire(&mut self, now: Millis) -> bool {
         let mut expired = Vec::new();
         for (device, mail) in &mut self.mail {
             mail.retain(|_, row| {
@@ -232,8 +234,10 @@ impl Disk {
                 keep
             });
         }
+        let any = !expired.is_empty();
         for (sender, device, id, attempt) in expired {
             self.notify(sender, wire::Notice::Expired { device, id, attempt });
         }
+        any
     }
 }
