@@ -12,4 +12,5 @@ mod e2e {
     mod membership;
     mod meshes;
     mod outages;
+    mod rooms;
 }

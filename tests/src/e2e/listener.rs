@@ -1,4 +1,4 @@
-//! `claudemesh listen` as a process.
+//! `claudemesh listen`, and the other verbs that print what comes, as a process.
 
 use std::io::{BufRead, BufReader};
 use std::process::Child;
@@ -23,7 +23,16 @@ impl Listener {
     /// It does not run.
     #[must_use]
     pub fn start(person: &Person, options: &[&str]) -> Self {
-        let mut child = person.command(&[&["listen", "--json"], options].concat()).spawn().expect("the binary runs");
+        Self::following(person, &[&["listen"], options].concat())
+    }
+
+    /// Starts another verb that prints a line of JSON for everything that comes.
+    ///
+    /// # Panics
+    /// It does not run.
+    #[must_use]
+    pub fn following(person: &Person, verb: &[&str]) -> Self {
+        let mut child = person.command(&[verb, &["--json"]].concat()).spawn().expect("the binary runs");
         let out = BufReader::new(child.stdout.take().expect("it is piped"));
         let (found, lines) = mpsc::channel();
         std::thread::spawn(move || out.lines().map_while(Result::ok).all(|line| found.send(line).is_ok()));
