@@ -6,8 +6,8 @@ use std::str::FromStr;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::command::{
-    broker, completions, group, inbox, invite, join, listen, man, member, memory, mesh, message, notification, peers, send,
-    state, status, summary, task, topic, up,
+    broker, completions, group, inbox, invite, join, listen, man, member, memory, mesh, message, notification, peers,
+    send, state, status, summary, task, topic, up,
 };
 use crate::projection::{EVERYTHING, Fields};
 

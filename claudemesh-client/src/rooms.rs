@@ -163,14 +163,20 @@ impl Ground {
                 let hint = if near.is_empty() {
                     "see `claudemesh topic list`, or make it with `claudemesh topic create`".to_owned()
                 } else {
-                    format!("did you mean {}?", near.iter().map(|name| format!("#{name}")).collect::<Vec<_>>().join(", "))
+                    format!(
+                        "did you mean {}?",
+                        near.iter().map(|name| format!("#{name}")).collect::<Vec<_>>().join(", ")
+                    )
                 };
                 Err(Error::new(ErrorKind::NotFound, format!("there is no topic #{wanted}")).with_hint(hint))
             }
             several => {
                 let ids: Vec<String> = several.iter().map(|topic| topic.log.to_string()[..12].to_owned()).collect();
-                Err(Error::new(ErrorKind::Ambiguous, format!("several topics say they are #{wanted}: {}", ids.join(", ")))
-                    .with_hint("use 8 or more digits of the topic's id"))
+                Err(Error::new(
+                    ErrorKind::Ambiguous,
+                    format!("several topics say they are #{wanted}: {}", ids.join(", ")),
+                )
+                .with_hint("use 8 or more digits of the topic's id"))
             }
         }
     }
@@ -188,11 +194,24 @@ pub(crate) fn incomplete() -> Error {
         .with_hint("a member who has their key hands it on when it is online; try again then")
 }
 
+/// What was written, at `at`, took no effect: the author may not do it, or something stands against it.
+pub(crate) fn effective(db: &Connection, room: i64, at: RecordAt) -> Result<(), Error> {
+    if view::took_effect(db, room, at).map_err(db_error)? {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Refused,
+        "it took no effect: your role does not permit it, or it would leave a topic without a lead",
+    )
+    .with_hint("see `claudemesh topic members`"))
+}
+
 /// The row of a log.
 pub(crate) fn room(db: &Connection, mesh: i64, log: &LogId) -> Result<i64, Error> {
-    crate::store::log::row(db, mesh, log)
-        .map_err(db_error)?
-        .ok_or_else(|| Error::new(ErrorKind::NotFound, "this part of the mesh is not known here yet").with_hint("try again when connected"))
+    crate::store::log::row(db, mesh, log).map_err(db_error)?.ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "this part of the mesh is not known here yet")
+            .with_hint("try again when connected")
+    })
 }
 
 /// A record that breaks a bound.
@@ -200,7 +219,7 @@ pub(crate) fn unfit(error: &RecordError) -> Error {
     let text = error.to_string();
     let mut chars = text.chars();
     let text: String = chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default();
-    Error::new(ErrorKind::Usage, text)
+    Error::new(ErrorKind::Usage, text).with_hint("shorten or correct it, then try again")
 }
 
 /// An address as `offset.index`.
@@ -212,7 +231,8 @@ pub(crate) fn show_at((offset, index): RecordAt) -> String {
 pub(crate) fn read_at(text: &str) -> Result<RecordAt, Error> {
     let parts = text.split_once('.').and_then(|(offset, index)| Some((offset.parse().ok()?, index.parse().ok()?)));
     parts.ok_or_else(|| {
-        Error::new(ErrorKind::Usage, format!("{text:?} is no place in a log")).with_hint("places look like 12.0, as earlier answers have them")
+        Error::new(ErrorKind::Usage, format!("{text:?} is no place in a log"))
+            .with_hint("places look like 12.0, as earlier answers have them")
     })
 }
 

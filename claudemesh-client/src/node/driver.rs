@@ -9,11 +9,9 @@ use std::time::Duration;
 
 use claudemesh_core::log::Record;
 use claudemesh_core::log::directory::RecordAt;
-use claudemesh_core::session::{
-    Action, Append, AppendError, Change, Command, Fault, Identity, Input, Notice, Outgoing, Session,
-};
+use claudemesh_core::session::{Action, Append, AppendError, Change, Command, Input, Notice, Outgoing, Session};
 use claudemesh_core::wire::{ErrorCode, Frame};
-use claudemesh_core::{LogId, MeshId, MessageId, Millis, PublicKey, SigningKey};
+use claudemesh_core::{LogId, MessageId, Millis};
 use rand_core::UnwrapErr;
 use tokio::sync::{mpsc, oneshot};
 
@@ -22,11 +20,15 @@ use self::shared::Shared;
 use super::held::{Depth, depth};
 use super::transport::{self, Link, LinkEvent};
 use crate::api::MemberRef;
-use crate::error::{Error, ErrorKind};
-use crate::store::{Extra, Store, now_ms};
+use crate::error::Error;
+use crate::store::{Extra, now_ms};
 
+mod handle;
 mod late;
 mod shared;
+
+use handle::load;
+pub(crate) use handle::{Handle, Start, stopped};
 
 /// Inputs handled before a commit.
 const MAX_BATCH: usize = 512;
@@ -68,111 +70,6 @@ pub(crate) enum Order {
     Look(Box<dyn FnOnce(&Session) + Send>),
     /// Ends the driver.
     Stop(oneshot::Sender<()>),
-}
-
-/// Where a mesh's driver starts from.
-#[derive(Debug)]
-pub(crate) struct Start {
-    pub(crate) store: Store,
-    pub(crate) row: i64,
-    pub(crate) mesh: MeshId,
-    pub(crate) seed: zeroize::Zeroizing<[u8; 32]>,
-    pub(crate) broker_key: PublicKey,
-    pub(crate) url: String,
-    pub(crate) insecure: bool,
-    pub(crate) name: Option<String>,
-    /// Why the mesh is over for this home; its session then only serves readers.
-    pub(crate) ended: Option<Fault>,
-}
-
-/// A running driver.
-#[derive(Clone, Debug)]
-pub(crate) struct Handle {
-    orders: mpsc::Sender<Order>,
-    pub(crate) shared: Arc<Shared>,
-}
-
-impl Handle {
-    /// Loads the session and starts its task.
-    pub(crate) async fn start(start: Start) -> Result<Self, Error> {
-        let session = load(&start).await?;
-        let shared = Arc::new(Shared::new());
-        // Nothing more arrives for a mesh that has ended.
-        shared.caught_up.send_replace(session.is_halted());
-        let (orders, queue) = mpsc::channel(1024);
-        let (events, incoming) = mpsc::channel(1024);
-        let driver = Driver {
-            session,
-            start,
-            shared: shared.clone(),
-            orders: queue,
-            put_off: VecDeque::new(),
-            late: Late::default(),
-            events,
-            incoming,
-            generation: 0,
-            link: None,
-            outgoing: None,
-            next_token: 0,
-            appends: BTreeMap::new(),
-            writes: BTreeMap::new(),
-            settles: None,
-        };
-        tokio::spawn(driver.run());
-        Ok(Self { orders, shared })
-    }
-
-    pub(crate) async fn order(&self, order: Order) -> Result<(), Error> {
-        self.orders.send(order).await.map_err(|_| stopped())
-    }
-
-    /// Asks the session something.
-    pub(crate) async fn look<T: Send + 'static>(
-        &self,
-        look: impl FnOnce(&Session) -> T + Send + 'static,
-    ) -> Result<T, Error> {
-        let (reply, answer) = oneshot::channel();
-        let look = Box::new(move |session: &Session| {
-            let _ = reply.send(look(session));
-        });
-        self.order(Order::Look(look)).await?;
-        answer.await.map_err(|_| stopped())
-    }
-
-    /// Hands over a command and waits until its effects are on disk.
-    pub(crate) async fn command(&self, command: Command) -> Result<(), Error> {
-        let (reply, answer) = oneshot::channel();
-        self.order(Order::Command(command, reply)).await?;
-        answer.await.map_err(|_| stopped())?
-    }
-
-    /// Ends the driver after its last commit.
-    pub(crate) async fn stop(&self) {
-        let (reply, answer) = oneshot::channel();
-        if self.order(Order::Stop(reply)).await.is_ok() {
-            let _ = answer.await;
-        }
-    }
-}
-
-pub(crate) fn stopped() -> Error {
-    Error::new(ErrorKind::Refused, "this mesh is no longer active here").with_hint("see `claudemesh mesh list`")
-}
-
-async fn load(start: &Start) -> Result<Session, Error> {
-    let mut snapshot = start.store.load(start.row, start.mesh).await?;
-    snapshot.name.clone_from(&start.name);
-    snapshot.ended = start.ended;
-    let identity = Identity {
-        key: SigningKey::from_seed(&start.seed),
-        boot: claudemesh_core::presence::BootId::generate(&mut rng()),
-        pinned: vec![start.broker_key],
-    };
-    Session::load(identity, snapshot).map_err(|error| {
-        Error::new(ErrorKind::Corrupt, "what the home's store keeps of this mesh does not verify; it was left as it is")
-            .with_hint("restore the store from a copy, or join again by a fresh invite")
-            .with_source(error)
-    })
 }
 
 /// Who waits for a message to be on disk, and whom it goes to.

@@ -136,7 +136,10 @@ mod tests {
             of(vec![state(MessageState::Refused(Why::NoDevice)), Change::OutboxDone { id: ID }]),
             Depth::Repeated
         );
-        assert_eq!(of(repeated().into_iter().chain([Change::LogSeq { log: LogId::from_bytes([1; 16]), seq: 1 }]).collect()), Depth::Durable);
+        assert_eq!(
+            of(repeated().into_iter().chain([Change::LogSeq { log: LogId::from_bytes([1; 16]), seq: 1 }]).collect()),
+            Depth::Durable
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{Active, Node, view};
 use crate::address::{choose, message_id};
 use crate::api;
 use crate::error::{Error, ErrorKind};
-use crate::rooms::group;
+use crate::rooms::{group, post};
 use crate::store::{MeshRow, MessageRow};
 
 /// Seconds a message may wait unless said otherwise.
@@ -109,6 +109,11 @@ fn compose(
     };
     let names = outgoing.to.iter().map(|member| view::member_ref(session, row, member)).collect();
     Ok((outgoing, names))
+}
+
+/// A message that is in a log, and addressed to nobody by name.
+fn unaddressed(id: MessageId, state: api::State) -> api::Sent {
+    api::Sent { id: id.to_string(), state, to: Vec::new(), reason: None }
 }
 
 fn fingerprint(message: &Outgoing) -> [u8; 32] {
@@ -219,7 +224,18 @@ impl Node {
         let mut committed = mesh.handle()?.shared.committed.subscribe();
         loop {
             committed.mark_unchanged();
-            let rows = self.rows(mesh, id).await?;
+            let rows = match self.rows(mesh, id).await {
+                Ok(rows) => rows,
+                Err(unknown) => match self.ask(mesh, move |db, ground| post::state(db, ground, &id)).await? {
+                    // A message to a topic or to everyone gets no further than its log.
+                    Some(api::State::Queued) => match tokio::time::timeout_at(deadline, committed.changed()).await {
+                        Ok(Ok(())) => continue,
+                        _ => return Ok(unaddressed(id, api::State::Queued)),
+                    },
+                    Some(state) => return Ok(unaddressed(id, state)),
+                    None => return Err(unknown),
+                },
+            };
             let (state, _) = view::overall(&rows);
             if state.reached(request.state) || state.is_failure() {
                 return Self::sent_as(mesh, id, rows).await;

@@ -93,7 +93,13 @@ impl Node {
     }
 
     /// Writes a record to a log; its address once it is there, none when it takes longer than this.
-    async fn write(&self, mesh: &Active, log: LogId, record: Record, patience: Duration) -> Result<Option<RecordAt>, Error> {
+    async fn write(
+        &self,
+        mesh: &Active,
+        log: LogId,
+        record: Record,
+        patience: Duration,
+    ) -> Result<Option<RecordAt>, Error> {
         let handle = self.live(mesh).await?;
         let (reply, queued) = oneshot::channel();
         let (done, written) = oneshot::channel();
@@ -145,8 +151,11 @@ async fn audience(mesh: &Active, log: LogId) -> Result<Option<std::collections::
 }
 
 fn pending() -> Error {
-    Error::new(ErrorKind::Timeout, "the broker has not taken it yet; it is kept here and goes out when the broker can be reached")
-        .with_hint("see `claudemesh status`; do not repeat it")
+    Error::new(
+        ErrorKind::Timeout,
+        "the broker has not taken it yet; it is kept here and goes out when the broker can be reached",
+    )
+    .with_hint("see `claudemesh status`; do not repeat it")
 }
 
 fn refused(code: ErrorCode) -> Error {

@@ -20,12 +20,23 @@ pub(crate) fn path(text: &str) -> Result<GroupPath, Error> {
     })
 }
 
-pub(crate) fn change(ground: &Ground, request: &api::GroupChange, joined: bool) -> Result<Plan<GroupPath>, Error> {
+pub(crate) fn change(
+    db: &Connection,
+    ground: &Ground,
+    request: &api::GroupChange,
+    joined: bool,
+) -> Result<Plan<GroupPath>, Error> {
     let path = path(&request.group)?;
     let member = request.member.as_deref().map_or(Ok(ground.own), |text| ground.member(text))?;
     if member != ground.own && !ground.is_admin {
         return Err(Error::new(ErrorKind::Refused, "only admins put others into groups, or take them out")
             .with_hint("everybody joins and leaves for themselves"));
+    }
+    let inside = one(db, ground, &path)?.members.iter().any(|it| it.member.id == member.to_string());
+    if !joined && !inside {
+        let who = ground.member_ref(&member).name;
+        return Err(Error::new(ErrorKind::NotFound, format!("{who} is not in @{}", path.as_str()))
+            .with_hint("see `claudemesh group list`"));
     }
     let role = request.role.clone().filter(|_| joined);
     Ground::plan(LogId::of_mesh(&ground.id), GroupMember { path: path.clone(), member, joined, role }, path)

@@ -1,6 +1,6 @@
 //! What the mesh remembers.
 
-use claudemesh_core::record::{Forgotten, Memory};
+use claudemesh_core::record::{Forgotten, Memory, TopicRole};
 use claudemesh_core::{MessageId, Millis};
 use rusqlite::Connection;
 
@@ -54,6 +54,17 @@ pub(crate) fn forget(db: &Connection, ground: &Ground, request: &api::MemoryName
         // One's own first: another may have given the same id.
         rows.sort_by_key(|row| row.member != ground.own);
         if let Some(row) = rows.into_iter().next() {
+            let leads = match &place.topic {
+                Some(topic) => ground.topic(db, topic, crate::DEFAULT_SESSION)?.role == TopicRole::Lead,
+                None => false,
+            };
+            if row.member != ground.own && !ground.is_admin && !leads {
+                return Err(Error::new(
+                    ErrorKind::Refused,
+                    "only who remembered it, leads and admins make it forgotten",
+                )
+                .with_hint("ask one of them"));
+            }
             let what = Forgotten { id, member: row.member };
             return Ground::plan(place.log, what, show(ground, place.topic.clone(), row));
         }

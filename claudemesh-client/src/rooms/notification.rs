@@ -8,8 +8,13 @@ use crate::error::{Error, ErrorKind};
 use crate::store::db_error;
 use crate::store::view::notification::{self, NotificationRow, Subject};
 
-pub(crate) fn list(db: &Connection, ground: &Ground, query: &api::NotificationQuery) -> Result<api::Notifications, Error> {
-    let rows = notification::notifications(db, ground.mesh, !query.all, limit(query.limit, 50, 1000)).map_err(db_error)?;
+pub(crate) fn list(
+    db: &Connection,
+    ground: &Ground,
+    query: &api::NotificationQuery,
+) -> Result<api::Notifications, Error> {
+    let rows =
+        notification::notifications(db, ground.mesh, !query.all, limit(query.limit, 50, 1000)).map_err(db_error)?;
     let names = ground.topic_names(db)?;
     let show = |row: NotificationRow| {
         let (kind, by, subject, text) = match &row.subject {

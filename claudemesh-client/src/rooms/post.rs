@@ -1,7 +1,7 @@
 //! Posts: writing, reading, searching.
 
 use claudemesh_core::log::directory::RecordAt;
-use claudemesh_core::record::{MAX_MENTIONS, Post, ThreadResolved, mentions};
+use claudemesh_core::record::{MAX_MENTIONS, Post, ThreadResolved, TopicRole, mentions};
 use claudemesh_core::{MessageId, Millis};
 use rusqlite::Connection;
 
@@ -24,6 +24,10 @@ pub(crate) struct About {
 
 pub(crate) fn write(db: &Connection, ground: &Ground, request: &api::PostRequest) -> Result<Plan<About>, Error> {
     let place = ground.joined(db, &request.topic)?;
+    if ground.topic(db, &request.topic, crate::DEFAULT_SESSION)?.role == TopicRole::Observer {
+        return Err(Error::new(ErrorKind::Refused, "observers of a topic read only")
+            .with_hint("ask one of its leads: `claudemesh topic members` shows them"));
+    }
     let id = super::id_or_new(request.id.as_deref(), ground.now)?;
     let reply_to = request.reply_to.as_deref().map(|text| existing(db, &place, text)).transpose()?;
     let names = ground.people.values().filter(|person| person.live && !person.name.is_empty());
@@ -172,4 +176,13 @@ pub(crate) fn mark_read(db: &Connection, ground: &Ground, request: &api::TopicRe
         unread::mark_read(db, place.room, session, through).map_err(db_error)?;
     }
     Ok(place)
+}
+
+/// How far a message to a topic or to everyone has got: waiting to be written, or in the log.
+pub(crate) fn state(db: &Connection, ground: &Ground, id: &MessageId) -> Result<Option<api::State>, Error> {
+    if crate::store::log::is_queued(db, ground.mesh, id).map_err(db_error)? {
+        return Ok(Some(api::State::Queued));
+    }
+    let posted = post::is_own(db, ground.mesh, id).map_err(db_error)?;
+    Ok(posted.then_some(api::State::Accepted))
 }

@@ -1,9 +1,9 @@
 //! Shared state: values under keys.
 
+use claudemesh_core::Millis;
 use claudemesh_core::codec::Bytes;
 use claudemesh_core::log::directory::RecordAt;
 use claudemesh_core::record::{RoomRecord, StateDeleted, StateKey, StateSet};
-use claudemesh_core::Millis;
 use rusqlite::Connection;
 use serde_json::Value;
 
@@ -21,14 +21,23 @@ const MOST: usize = 10_000;
 pub(crate) struct About {
     pub(crate) place: Place,
     pub(crate) key: String,
+    /// Whether it depends on the version.
+    compares: bool,
 }
 
 fn key(text: &str) -> Result<StateKey, Error> {
-    text.parse::<StateKey>().map_err(|error| unfit(&error).with_hint("keys have 1 to 256 bytes and no control characters"))
+    text.parse::<StateKey>()
+        .map_err(|error| unfit(&error).with_hint("keys have 1 to 256 bytes and no control characters"))
 }
 
-fn plan(place: Place, name: String, expected: Option<RecordAt>, record: impl Into<RoomRecord>) -> Result<Plan<About>, Error> {
-    Ground::plan(place.log, record, About { place, key: name }).map(|plan| plan.ordered(expected.is_some()))
+fn plan(
+    place: Place,
+    name: String,
+    expected: Option<RecordAt>,
+    record: impl Into<RoomRecord>,
+) -> Result<Plan<About>, Error> {
+    Ground::plan(place.log, record, About { place, key: name, compares: expected.is_some() })
+        .map(|plan| plan.ordered(expected.is_some()))
 }
 
 pub(crate) fn set(db: &Connection, ground: &Ground, request: &api::StateSet) -> Result<Plan<About>, Error> {
@@ -74,7 +83,9 @@ fn absent(key: &str) -> Error {
 /// The answer once the change is in the log, at `at`.
 pub(crate) fn changed(db: &Connection, ground: &Ground, about: &About, at: RecordAt) -> Result<api::StateEntry, Error> {
     let row = state::get(db, about.place.room, &about.key, ground.now).map_err(db_error)?;
-    if !view::took_effect(db, about.place.room, at).map_err(db_error)? {
+    if !about.compares {
+        super::effective(db, about.place.room, at)?;
+    } else if !view::took_effect(db, about.place.room, at).map_err(db_error)? {
         return Err(conflict(&about.key, row.map_or((0, 0), |row| row.version)));
     }
     // A later change may have come by now: what was asked for was done all the same.
@@ -95,15 +106,20 @@ pub(crate) fn list(db: &Connection, ground: &Ground, query: &api::StateQuery) ->
     let prefix = query.prefix.as_deref().unwrap_or_default();
     let after = query.after.as_deref().map(read_at).transpose()?;
     let version = state::version(db, place.room).map_err(db_error)?;
+    let (mut rows_cut, mut last) = (false, version);
     let rows = match after {
         Some(after) => {
             let rows = state::changes(db, place.room, after, ground.now, MOST as u32).map_err(db_error)?;
+            rows_cut = rows.len() == MOST;
+            last = rows.last().map_or(version, |row| row.version);
             rows.into_iter().filter(|row| row.key.starts_with(prefix)).collect()
         }
         None => state::list(db, place.room, prefix, None, ground.now, MOST).map_err(db_error)?,
     };
     let entries: Vec<api::StateEntry> = rows.into_iter().map(|row| show(ground, &place, row)).collect();
-    Ok(api::StateEntries { entries, next: show_at(version.max(after.unwrap_or_default())) })
+    let cut = after.is_some() && rows_cut;
+    let end = if cut { last } else { version.max(after.unwrap_or_default()) };
+    Ok(api::StateEntries { entries, next: show_at(end) })
 }
 
 fn show(ground: &Ground, place: &Place, row: StateRow) -> api::StateEntry {

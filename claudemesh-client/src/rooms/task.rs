@@ -43,8 +43,7 @@ pub(crate) fn create(db: &Connection, ground: &Ground, request: &api::TaskCreate
     }
     let (title, body) = (request.title.clone(), request.body.clone());
     let record = Task { id, title, at: Millis(ground.now), body, depends_on, assignee };
-    Ground::plan(place.log, record, About { place, id, step: Step::Create })
-        .map(|plan| plan.known(known.is_some()))
+    Ground::plan(place.log, record, About { place, id, step: Step::Create }).map(|plan| plan.known(known.is_some()))
 }
 
 /// A change of a task, checked against what is known here; the log decides.
@@ -72,7 +71,9 @@ pub(crate) fn change(
         (Step::Complete, TaskStatus::Open | TaskStatus::Blocked, _) => {
             return Err(refuse(ground, &row, "is not claimed: claim it first"));
         }
-        (Step::Release, TaskStatus::Open | TaskStatus::Blocked, _) => return Err(refuse(ground, &row, "is not claimed")),
+        (Step::Release, TaskStatus::Open | TaskStatus::Blocked, _) => {
+            return Err(refuse(ground, &row, "is not claimed"));
+        }
         _ => return Err(refuse(ground, &row, "cannot be changed so")),
     };
     Ground::plan(place.log, record, About { place, id, step }).map(|plan| plan.ordered(true))
@@ -94,7 +95,8 @@ fn refuse(ground: &Ground, row: &TaskRow, what: &str) -> Error {
 
 /// The answer once the change is in the log, at `at`.
 pub(crate) fn changed(db: &Connection, ground: &Ground, about: &About, at: RecordAt) -> Result<api::Task, Error> {
-    let row = task::task(db, about.place.room, &about.id).map_err(db_error)?.ok_or_else(|| absent(&about.id.to_string()))?;
+    let row =
+        task::task(db, about.place.room, &about.id).map_err(db_error)?.ok_or_else(|| absent(&about.id.to_string()))?;
     let known = about.step == Step::Create && at == RecordAt::default();
     if known || view::took_effect(db, about.place.room, at).map_err(db_error)? {
         return Ok(show(ground, about.place.topic.clone(), row));
@@ -161,7 +163,9 @@ pub(crate) fn list(db: &Connection, ground: &Ground, query: &api::TaskQuery) -> 
     });
     let filter = TaskFilter { mesh: ground.mesh, room, status, assignee: None, claimant: None, limit: usize::MAX };
     let concerns = |row: &TaskRow| {
-        member.is_none_or(|member| row.assignee == Some(member) || row.claim.as_ref().is_some_and(|it| it.member == member))
+        member.is_none_or(|member| {
+            row.assignee == Some(member) || row.claim.as_ref().is_some_and(|it| it.member == member)
+        })
     };
     let names = ground.topic_names(db)?;
     let rows = match &query.id {

@@ -9,8 +9,8 @@ use rusqlite::Connection;
 use super::{Ground, Place, Plan, time};
 use crate::api;
 use crate::error::{Error, ErrorKind};
-use crate::store::view::topic::{TopicRow, members as topic_members, topics};
 use crate::store::db_error;
+use crate::store::view::topic::{TopicRow, members as topic_members, topics};
 
 /// A topic to be made: what is written there first, and how it is announced.
 #[derive(Debug)]
@@ -34,8 +34,11 @@ pub(crate) fn create(db: &Connection, ground: &Ground, request: &api::TopicCreat
             .with_hint(format!("join it with `claudemesh topic join {name}`, or take another name")));
     }
     if !request.private && !request.members.is_empty() {
-        return Err(Error::new(ErrorKind::Usage, "members are named for private topics only: anybody can join a public one")
-            .with_hint("leave them out, or make it private"));
+        return Err(Error::new(
+            ErrorKind::Usage,
+            "members are named for private topics only: anybody can join a public one",
+        )
+        .with_hint("leave them out, or make it private"));
     }
     let members = request.members.iter().map(|text| ground.member(text)).collect::<Result<_, _>>()?;
     let visibility = if request.private { Visibility::Private } else { Visibility::Public };
@@ -100,7 +103,8 @@ pub(crate) fn members(db: &Connection, ground: &Ground, place: &Place) -> Result
     let mut roles = topic_members(db, place.room).map_err(db_error)?;
     if topic == GENERAL {
         let observers = roles.clone();
-        let observes = |member: &MemberId| observers.iter().any(|(id, role)| id == member && *role == TopicRole::Observer);
+        let observes =
+            |member: &MemberId| observers.iter().any(|(id, role)| id == member && *role == TopicRole::Observer);
         let all = ground.people.values().filter(|person| person.live);
         roles = all
             .map(|person| {

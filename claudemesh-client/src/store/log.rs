@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use claudemesh_core::codec::{self, Bytes};
 use claudemesh_core::log::{EntryKind, Record};
 use claudemesh_core::session::{Change, LogLink, LogPolicy, LogRecords, LogSnapshot, LogUse, SealedAt, Snapshot};
-use claudemesh_core::{DeviceId, LogId, MemberId, Millis};
+use claudemesh_core::{DeviceId, LogId, MemberId, MessageId, Millis};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::load::{corrupt, rows};
 use super::write::now_ms;
 use super::{db_error, view};
-use super::load::{corrupt, rows};
 use crate::error::Error;
 
 /// Entries of one log at most; the rows of a log lie together.
@@ -269,3 +269,9 @@ pub(super) fn forget(tx: &Connection, which: &str, mesh: i64) -> rusqlite::Resul
 
 /// Tables of logs with a column for the mesh.
 pub(super) const TABLES: [&str; 3] = ["log", "log_queue", "directory"];
+
+/// Whether a record that names this message waits to be written.
+pub(crate) fn is_queued(db: &Connection, mesh: i64, id: &MessageId) -> rusqlite::Result<bool> {
+    db.prepare_cached("SELECT 1 FROM log_queue WHERE mesh = ?1 AND instr(data, ?2) > 0")?
+        .exists(params![mesh, id.as_bytes()])
+}

@@ -201,12 +201,7 @@ fn create(ground: &Ground, rooms: &mut Folded, request: &api::TopicCreate) -> Re
     topic::one(&rooms.db, ground, &log.to_string(), None)
 }
 
-fn place(
-    ground: &Ground,
-    rooms: &mut Folded,
-    name: &str,
-    role: TopicRole,
-) -> Result<api::Topic, Error> {
+fn place(ground: &Ground, rooms: &mut Folded, name: &str, role: TopicRole) -> Result<api::Topic, Error> {
     let row = ground.topic(&rooms.db, name, crate::DEFAULT_SESSION)?;
     if role == TopicRole::None {
         ground.joined(&rooms.db, name)?;
@@ -338,12 +333,12 @@ impl Rooms for Fake {
 
     fn group_join<'a>(&'a self, mesh: MeshSelector<'a>, request: api::GroupChange) -> Call<'a, api::Group> {
         let answer = |db: &_, ground: &_, path: &_, _| group::one(db, ground, path);
-        self.make(mesh, move |_, ground| group::change(ground, &request, true), answer)
+        self.make(mesh, move |db, ground| group::change(db, ground, &request, true), answer)
     }
 
     fn group_leave<'a>(&'a self, mesh: MeshSelector<'a>, request: api::GroupChange) -> Call<'a, api::Group> {
         let answer = |db: &_, ground: &_, path: &_, _| group::one(db, ground, path);
-        self.make(mesh, move |_, ground| group::change(ground, &request, false), answer)
+        self.make(mesh, move |db, ground| group::change(db, ground, &request, false), answer)
     }
 
     fn state_get<'a>(&'a self, mesh: MeshSelector<'a>, request: api::StateKey) -> Call<'a, api::StateEntry> {

@@ -5,8 +5,10 @@
 //! carries them is sent again unchanged until it is in the log or definitely refused.
 
 mod one;
+mod read;
 mod write;
 
+use alloc::collections::btree_map::Entry;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -16,14 +18,10 @@ use one::Log;
 pub use one::{InFlight, LogLink, LogPolicy, LogSnapshot, MAX_QUEUED, SealedAt};
 
 use super::{Action, Change, Context, Fault, LoadError, Notice, OutboxKind, Pending, Session};
-use crate::codec::HashBytes;
-use crate::device::PrekeyId;
 use crate::envelope::{Content, ContentBody, Lane, Priority};
-use crate::hash::Hash;
 use crate::id::{DeviceId, LogId, MemberId, MeshId, MessageId};
 use crate::key::Secret32;
-use crate::log::directory::RecordAt;
-use crate::log::{HistoryPolicy, LogEntry, LogError, LogEvent, Membership, Past, Position, Record, Served};
+use crate::log::{HistoryPolicy, Membership, Record};
 use crate::time::Millis;
 use crate::wire::{self, ErrorCode, Frame};
 
@@ -31,14 +29,10 @@ use crate::wire::{self, ErrorCode, Frame};
 const RETRY_AFTER: u64 = 500;
 /// The pause before asking again for a private log that is not open to this device yet, milliseconds.
 const KNOCK_AFTER: u64 = 15_000;
-/// A log whose current epoch cannot be read gets a new one when no more entries come for this long, milliseconds.
-const QUIET: u64 = 30;
 /// Logs a device follows at most: what the broker permits, with room for those it opens itself.
 const MAX_OPEN: usize = 1000;
 /// How long an invitation may wait for its recipient, milliseconds.
 const INVITATION_TTL: u64 = 7 * 24 * 3600 * 1000;
-/// Old entries fetched at once.
-const FETCH: u64 = 256;
 
 /// What a log is to its mesh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,11 +164,13 @@ impl Session {
     /// Follows a log from now on, or changes who may read it.
     pub(super) fn open_log<R>(&mut self, id: LogId, policy: LogPolicy, cx: &mut Context<'_, R>) {
         let (mesh, device) = (self.mesh, self.device);
-        if !self.logs.logs.contains_key(&id) {
-            let Ok(log) = Log::load(mesh, id, device, LogSnapshot::new(policy.clone())) else { return };
-            self.logs.logs.insert(id, log);
-        }
-        let Some(log) = self.logs.logs.get_mut(&id) else { return };
+        let log = match self.logs.logs.entry(id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let Ok(log) = Log::load(mesh, id, device, LogSnapshot::new(policy.clone())) else { return };
+                place.insert(log)
+            }
+        };
         log.link.refollow |= !log.open || !log.link.followed;
         log.open = true;
         log.policy = policy.clone();
@@ -275,293 +271,5 @@ impl Session {
             }
             _ => self.fault(Fault::LogFork, cx),
         }
-    }
-
-    pub(super) fn on_log_push<R: CryptoRng>(&mut self, push: &wire::LogPush, cx: &mut Context<'_, R>) {
-        let Some(log) = self.logs.open(&push.log) else { return };
-        let known = log.tail();
-        let parsed = match Served::from_wire(&push.entry) {
-            Served::Entry(_) => LogEntry::parse(push.entry.clone()).map(Ok),
-            Served::Hash(hash) => Ok(Err(hash)),
-        };
-        let prekeys = &self.prekeys;
-        let applied = parsed.and_then(|entry| {
-            let served = entry.as_ref().map_err(|hash| *hash);
-            let secret = |id| prekeys.secret(PrekeyId(id));
-            log.reader.apply_entry(push.offset, served, &self.roster, secret, &log.past).map(|events| (events, entry))
-        });
-        match applied {
-            Ok((events, entry)) => {
-                log.link.followed = true;
-                if push.offset == known + 1 {
-                    self.on_log_entry(push.log, push.offset, entry.ok().as_ref(), events, cx);
-                }
-            }
-            Err(LogError::UnknownHead { index }) => {
-                // The roster has to catch up first; following again brings the entry back.
-                log.link.followed = false;
-                if log.link.waits.is_none() {
-                    let number = self.sync_roster(cx);
-                    if let Some(log) = self.logs.open(&push.log) {
-                        log.link.waits = Some((number, index));
-                    }
-                }
-            }
-            Err(LogError::OutOfTurn { .. }) => {
-                log.link.followed = false;
-                log.link.refollow |= !log.link.asks && log.link.waits.is_none();
-            }
-            Err(_) => {
-                log.link.followed = false;
-                self.fault(Fault::LogFork, cx);
-            }
-        }
-    }
-
-    /// Follows logs again when the roster entries they waited for are here, which `number` was to fetch.
-    pub(super) fn retry_logs<R: CryptoRng>(&mut self, number: u64, cx: &mut Context<'_, R>) {
-        let head = self.roster.head().index;
-        let mut lacking = false;
-        for log in self.logs.logs.values_mut() {
-            if let Some((_, index)) = log.link.waits.take_if(|(asked, _)| *asked == number) {
-                log.link.refollow |= head >= index;
-                lacking |= head < index;
-            }
-        }
-        if lacking {
-            self.fault(Fault::LogFork, cx);
-        }
-    }
-
-    /// Takes up an entry that the reader has applied as the next one.
-    fn on_log_entry<R: CryptoRng>(
-        &mut self,
-        id: LogId,
-        offset: u64,
-        entry: Option<&LogEntry>,
-        events: Vec<LogEvent>,
-        cx: &mut Context<'_, R>,
-    ) {
-        let Some(log) = self.logs.logs.get_mut(&id) else { return };
-        let sealed = events.iter().find_map(|event| match event {
-            LogEvent::Sealed { epoch, roster_index, .. } => {
-                Some(SealedAt { epoch: *epoch, roster_index: *roster_index })
-            }
-            _ => None,
-        });
-        let link = LogLink { chain: log.reader.tip().tail().hash.0, kind: entry.map(|entry| entry.body().kind) };
-        log.past.0.push(link);
-        log.sealed.extend(sealed.map(|sealed| (offset, sealed)));
-        log.changed = true;
-        cx.persist(Change::LogEntry { log: id, offset, link, sealed });
-        if log.link.await_offset.is_some_and(|own| offset >= own) {
-            (log.link.await_offset, log.link.busy) = (None, false);
-        }
-        for event in events {
-            self.on_log_event(id, event, cx);
-        }
-        if let Some(log) = self.logs.logs.get_mut(&id) {
-            log.link.quiet_at = log.reader.keys().current().is_none().then(|| cx.now.plus(QUIET));
-        }
-        if let Some(body) = entry.map(LogEntry::body).filter(|body| body.author == self.device) {
-            self.on_written(id, body.seq, offset, cx);
-        }
-    }
-
-    fn on_log_event<R: CryptoRng>(&mut self, id: LogId, event: LogEvent, cx: &mut Context<'_, R>) {
-        let Some(log) = self.logs.logs.get_mut(&id) else { return };
-        match event {
-            LogEvent::Records { offset, author, roster_index, records } => {
-                self.on_records_opened(id, (offset, author, roster_index), records, false, cx);
-            }
-            LogEvent::EpochAdvanced { epoch, author, history } => {
-                log.policy.history = history;
-                if author == self.device && log.policy.audience.take().is_some() {
-                    cx.persist(Change::LogOpened { log: id, policy: log.policy.clone() });
-                }
-                log.spoiled = false;
-                log.epoch_began = (log.tail(), cx.now);
-                if history == HistoryPolicy::None {
-                    log.reader.keys_mut().erase_below(epoch);
-                }
-                cx.persist(Change::LogEpoch { log: id, began: log.epoch_began });
-            }
-            LogEvent::EpochLearned { .. } if id == self.logs.own => {
-                self.presence_due = Some(cx.now);
-                cx.notify(Notice::Directory);
-            }
-            LogEvent::EpochUnreadable { epoch, reason: Some(reason) } => log.unusable = Some((epoch, reason)),
-            LogEvent::BadCommitReported { epoch, .. } => log.spoiled |= epoch == log.reader.tip().epoch(),
-            _ => {}
-        }
-    }
-
-    fn on_records_opened<R>(
-        &mut self,
-        id: LogId,
-        (offset, device, roster_index): (u64, DeviceId, u64),
-        records: Vec<Record>,
-        late: bool,
-        cx: &mut Context<'_, R>,
-    ) {
-        let Some(member) = self.roster.member_of(&device) else { return };
-        let is_admin = self.roster.was_admin_at(&member, roster_index);
-        let usage = match id {
-            id if id == self.logs.own => LogUse::Mesh,
-            id if id == LogId::of_general(&self.mesh) => LogUse::General,
-            _ => LogUse::Other,
-        };
-        let opened = LogRecords { log: id, usage, own: self.member, offset, device, member, is_admin, late, records };
-        if usage == LogUse::Mesh {
-            self.take_directory(&opened, roster_index, cx);
-        }
-        cx.persist(Change::LogRecords(opened));
-    }
-
-    /// An entry of this device is in the log.
-    fn on_written<R>(&mut self, id: LogId, seq: u64, offset: u64, cx: &mut Context<'_, R>) {
-        let Some(log) = self.logs.logs.get_mut(&id) else { return };
-        let Some(flight) = log.in_flight.take_if(|flight| flight.seq == seq) else { return };
-        (log.link.await_offset, log.link.busy) = (None, false);
-        for (index, ticket) in (0..).zip(&flight.tickets) {
-            log.queue.remove(ticket);
-            if let Some(token) = log.tokens.remove(ticket) {
-                let at: RecordAt = (offset, index);
-                cx.out.push(Action::Notify(Notice::Written { token, result: Ok(at) }));
-            }
-        }
-        cx.persist(Change::LogDone { log: id, tickets: flight.tickets });
-    }
-
-    pub(super) fn on_log_appended<R: CryptoRng>(
-        &mut self,
-        id: LogId,
-        reply: &wire::LogAppended,
-        cx: &mut Context<'_, R>,
-    ) {
-        let Some(log) = self.logs.open(&id) else { return };
-        let position = Position { offset: reply.offset, hash: reply.chain };
-        if let Err(LogError::Fork(_)) = log.reader.expect(position, &log.past) {
-            return self.fault(Fault::LogFork, cx);
-        }
-        if log.tail() >= reply.offset {
-            (log.link.busy, log.link.await_offset) = (false, None);
-        } else {
-            log.link.await_offset = Some(reply.offset);
-        }
-        // The log was made by this append, or following it was refused before: follow it now.
-        log.link.refollow |= !log.link.followed;
-    }
-
-    pub(super) fn on_log_append_error<R: CryptoRng>(
-        &mut self,
-        id: LogId,
-        error: &wire::Error,
-        cx: &mut Context<'_, R>,
-    ) {
-        let Some(log) = self.logs.open(&id) else { return };
-        log.link.busy = false;
-        log.link.retry_at = Some(cx.now.plus(error.retry_after_ms.unwrap_or(RETRY_AFTER)));
-        let permanent = matches!(error.code, ErrorCode::Forbidden | ErrorCode::TooLarge | ErrorCode::Malformed);
-        // The entry is not in the log and never will be: its records go into another one.
-        if let Some(flight) = log.in_flight.take_if(|_| !error.code.is_retryable()) {
-            if permanent {
-                for ticket in &flight.tickets {
-                    log.queue.remove(ticket);
-                    let token = log.tokens.remove(ticket);
-                    let result = Err(error.code);
-                    cx.out.extend(token.map(|token| Action::Notify(Notice::Written { token, result })));
-                }
-                cx.persist(Change::LogDone { log: id, tickets: flight.tickets });
-            } else {
-                cx.persist(Change::LogInFlight { log: id, flight: None });
-            }
-        }
-        match error.code {
-            ErrorCode::HeadMoved | ErrorCode::UnknownHead | ErrorCode::StaleEpoch => {
-                log.link.retry_at = Some(cx.now.plus(error.retry_after_ms.unwrap_or(20)));
-                self.sync_roster(cx);
-            }
-            ErrorCode::EpochTaken => log.link.retry_at = Some(cx.now.plus(20)),
-            // A number that is used up cannot be one of this store's.
-            ErrorCode::IdConflict => log.next_seq += 1,
-            ErrorCode::InvalidEntry => {
-                log.link.retry_at = Some(cx.now.plus(KNOCK_AFTER));
-                self.fault(Fault::LogFork, cx);
-            }
-            _ => {}
-        }
-    }
-
-    /// Fetches entries again that came before the secret that opens them.
-    fn fetch_sealed<R>(&mut self, id: LogId, cx: &mut Context<'_, R>) {
-        let Some(log) = self.logs.open(&id) else { return };
-        if log.link.fetches || !log.link.followed || log.link.retry_at.is_some() {
-            return;
-        }
-        let keys = log.reader.keys();
-        let Some(from) = log.sealed.iter().find(|(_, at)| keys.secret(at.epoch).is_some()).map(|(offset, _)| *offset)
-        else {
-            return;
-        };
-        let Some(hash) = log.past.hash_at(from - 1).or_else(|| log.reader.tip().chain().hash_at(from - 1)) else {
-            return;
-        };
-        log.link.fetches = true;
-        let request = self.request(Pending::LogRange(id));
-        let frame = wire::LogRange { log: id, from, limit: FETCH, hash: HashBytes(hash) };
-        cx.out.push(Action::Send(Frame::new(request, frame)));
-    }
-
-    /// They are asked for again after a pause.
-    pub(super) fn on_fetch_failed<R>(&mut self, id: &LogId, cx: &mut Context<'_, R>) {
-        let Some(log) = self.logs.open(id) else { return };
-        log.link.fetches = false;
-        log.link.retry_at = Some(cx.now.plus(RETRY_AFTER));
-    }
-
-    pub(super) fn on_log_fetched<R: CryptoRng>(&mut self, reply: &wire::LogEntries, cx: &mut Context<'_, R>) {
-        let id = reply.log;
-        if reply.entries.is_empty() {
-            return self.on_fetch_failed(&id, cx);
-        }
-        if let Some(log) = self.logs.open(&id) {
-            log.link.fetches = false;
-        }
-        for (offset, bytes) in (reply.from..).zip(reply.entries.iter()) {
-            let Some(log) = self.logs.open(&id) else { return };
-            let Some(at) = log.sealed.get(&offset).copied() else { continue };
-            if log.reader.keys().secret(at.epoch).is_none() {
-                continue;
-            }
-            let opened = match Served::from_wire(bytes) {
-                Served::Hash(hash) => log.holds(offset, &hash).then_some(None),
-                Served::Entry(_) => LogEntry::parse(bytes.clone())
-                    .ok()
-                    .filter(|entry| log.holds(offset, entry.hash()))
-                    .map(|entry| Some((entry.body().author, log.reader.open(&entry).unwrap_or_default()))),
-            };
-            let Some(opened) = opened else { return self.fault(Fault::LogFork, cx) };
-            log.sealed.remove(&offset);
-            match opened {
-                Some((author, records)) if !records.is_empty() => {
-                    self.on_records_opened(id, (offset, author, at.roster_index), records, true, cx);
-                }
-                // Compacted meanwhile, or garbled: nothing to be read there, ever.
-                _ => cx.persist(Change::LogUnsealed { log: id, offset }),
-            }
-        }
-    }
-}
-
-impl Log {
-    /// Whether the entry with this hash is the one that stands at `offset`.
-    fn holds(&self, offset: u64, hash: &Hash) -> bool {
-        let before = self.past.hash_at(offset - 1).or_else(|| self.reader.tip().chain().hash_at(offset - 1));
-        let after = self.past.hash_at(offset);
-        before.zip(after).is_some_and(|(before, after)| {
-            let before = Position { offset: offset - 1, hash: HashBytes(before) };
-            crate::log::Chain::at(self.id(), before).next(hash).hash.0 == after
-        })
     }
 }

@@ -10,7 +10,8 @@ use super::message::{MessageState, OutRecipient, OutboxKind, OutboxRow, SealedAt
 use super::{Action, Change, Context, Fault, Outgoing, Pending, Session};
 use crate::codec::{Bytes, HashBytes, List};
 use crate::envelope::{
-    Content, ContentBody, Draft, Header, Lane, MAX_ACTING, MAX_FLUSH, MAX_RECIPIENTS, Priority, Recipient, Submission, seal_flush,
+    Content, ContentBody, Draft, Header, Lane, MAX_ACTING, MAX_FLUSH, MAX_RECIPIENTS, Priority, Recipient, Submission,
+    seal_flush,
 };
 use crate::id::{DeviceId, MemberId, MessageId};
 use crate::time::Millis;

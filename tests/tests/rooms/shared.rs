@@ -95,8 +95,7 @@ async fn a_task_goes_from_open_to_done_in_order() {
     let town = Town::new().await;
     let first = api::TaskCreate { title: "first".into(), ..Default::default() };
     let first = calls(&town.owner).task_create(None, first).await.unwrap();
-    let second =
-        api::TaskCreate { title: "second".into(), depends_on: vec![first.id.clone()], ..Default::default() };
+    let second = api::TaskCreate { title: "second".into(), depends_on: vec![first.id.clone()], ..Default::default() };
     let second = calls(&town.owner).task_create(None, second).await.unwrap();
     assert_eq!(second.state, api::TaskState::Blocked);
     let change = |id: &str| api::TaskChange { id: id.into(), ..Default::default() };

@@ -30,7 +30,8 @@ async fn a_public_topic_is_found_joined_and_read() {
     )
     .await;
     assert_eq!((found[1].name.as_str(), found[1].joined), ("deploys", false));
-    let error = calls(&bob).topic_post(None, api::PostRequest { topic: "deploys".into(), text: "x".into(), ..Default::default() });
+    let error = calls(&bob)
+        .topic_post(None, api::PostRequest { topic: "deploys".into(), text: "x".into(), ..Default::default() });
     assert_eq!(error.await.unwrap_err().kind(), ErrorKind::Refused);
     let joined = calls(&bob).topic_join(None, topic("deploys")).await.unwrap();
     assert_eq!(joined.role, Some(api::TopicRole::Member));

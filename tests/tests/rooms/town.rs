@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use claudemesh_broker::{Broker, Config};
-use claudemesh_client::{Mesh, api};
 use claudemesh_client::service::Service;
+use claudemesh_client::{Mesh, api};
 use tempfile::TempDir;
 
 /// Nothing here takes longer.

@@ -5,6 +5,7 @@ use claudemesh_core::log::directory::RecordAt;
 use super::super::Node;
 use crate::api;
 use crate::rooms::task::Step;
+use crate::rooms::{self, Place};
 use crate::rooms::{group, memory, notification, post, state, task, topic};
 use crate::service::{Call, MeshSelector, Rooms};
 
@@ -81,7 +82,10 @@ impl Rooms for Node {
     fn topic_resolve<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TopicResolve) -> Call<'a, api::Posts> {
         Box::pin(async move {
             let mesh = self.mesh(mesh).await?;
-            let answer = |db: &_, ground: &_, (place, id): &_, _| post::in_thread(db, ground, place, *id, 50);
+            let answer = |db: &_, ground: &_, (place, id): &(Place, _), at| {
+                rooms::effective(db, place.room, at)?;
+                post::in_thread(db, ground, place, *id, 50)
+            };
             self.change(&mesh, move |db, ground| post::resolve(db, ground, &request), answer).await
         })
     }

@@ -24,7 +24,7 @@ impl Node {
     ) -> Result<api::Group, Error> {
         let mesh = self.mesh(mesh).await?;
         let answer = |db: &_, ground: &_, path: &_, _| group::one(db, ground, path);
-        self.change(&mesh, move |_, ground| group::change(ground, &request, joined), answer).await
+        self.change(&mesh, move |db, ground| group::change(db, ground, &request, joined), answer).await
     }
 
     pub(super) async fn change_task(
@@ -47,9 +47,8 @@ impl Node {
         rand_core::Rng::fill_bytes(&mut rng(), &mut log);
         let log = LogId::from_bytes(log);
         let private = request.private;
-        let (new, own) = self
-            .ask(mesh, move |db, ground| Ok((topic::create(db, ground, &request, log)?, ground.own)))
-            .await?;
+        let (new, own) =
+            self.ask(mesh, move |db, ground| Ok((topic::create(db, ground, &request, log)?, ground.own))).await?;
         let audience = private.then(|| new.members.iter().copied().chain([own]).collect());
         let policy = LogPolicy { history: new.history, audience };
         handle.command(Command::OpenLog { log, policy }).await?;
@@ -93,7 +92,8 @@ impl Node {
         if !row.followed {
             handle.command(Command::OpenLog { log, policy: LogPolicy::OPEN }).await?;
         }
-        if !is_general(&row.name) && !(row.followed && row.role != TopicRole::None) {
+        let inside = is_general(&row.name) || (row.followed && row.role != TopicRole::None);
+        if !inside {
             let Plan { record, .. } = Ground::plan(log, TopicMember { member: own, role: TopicRole::Member }, ())?;
             self.write(mesh, log, record, PATIENCE).await?.ok_or_else(pending)?;
         }
@@ -108,7 +108,8 @@ impl Node {
             wait_ready(handle).await?;
             let change = TopicMember { member: own, role: TopicRole::None };
             let Plan { record, .. } = Ground::plan(place.log, change, ())?;
-            self.write(mesh, place.log, record, PATIENCE).await?.ok_or_else(pending)?;
+            let at = self.write(mesh, place.log, record, PATIENCE).await?.ok_or_else(pending)?;
+            self.ask(mesh, move |db, _| rooms::effective(db, place.room, at)).await?;
         }
         handle.command(Command::CloseLog(place.log)).await?;
         self.ask(mesh, move |db, ground| topic::one(db, ground, &name, None)).await
@@ -127,7 +128,8 @@ impl Node {
         let text = name.clone();
         let Plan { log, record, about: (row, member), .. } =
             self.ask(mesh, move |db, ground| topic::change(db, ground, &text, &member, role)).await?;
-        self.write(mesh, log, record, PATIENCE).await?.ok_or_else(pending)?;
+        let at = self.write(mesh, log, record, PATIENCE).await?.ok_or_else(pending)?;
+        self.ask(mesh, move |db, ground| rooms::effective(db, rooms::room(db, ground.mesh, &log)?, at)).await?;
         if row.private {
             let mut members = audience(mesh, log).await?.unwrap_or_default();
             let changed = if role == TopicRole::None { members.remove(&member) } else { members.insert(member) };
@@ -148,7 +150,8 @@ impl Node {
         mesh.catch_up().await;
         // Only ids that the caller chose can come twice.
         let _sending = if request.id.is_some() { Some(mesh.sending.lock().await) } else { None };
-        let Plan { log, record, about, .. } = self.ask(mesh, move |db, ground| post::write(db, ground, &request)).await?;
+        let Plan { log, record, about, .. } =
+            self.ask(mesh, move |db, ground| post::write(db, ground, &request)).await?;
         let at = match about.known {
             Some(at) => Some(at),
             None => self.write(mesh, log, record, GLANCE).await?,
@@ -162,7 +165,11 @@ impl Node {
     }
 
     /// Says something to everyone: an entry of the mesh's own log.
-    pub(in crate::node) async fn broadcast(&self, mesh: &Active, request: api::SendRequest) -> Result<api::Sent, Error> {
+    pub(in crate::node) async fn broadcast(
+        &self,
+        mesh: &Active,
+        request: api::SendRequest,
+    ) -> Result<api::Sent, Error> {
         self.live(mesh).await?;
         let id = rooms::id_or_new(request.id.as_deref(), now().0)?;
         let reply_to = request.reply_to.as_deref().map(crate::address::message_id).transpose()?;
@@ -181,12 +188,20 @@ impl Node {
                     addressed: Vec::new(),
                     body: ContentBody::Text(request.text),
                 };
-                content.encode().ok().map(|bytes| DirectoryRecord::Broadcast { id, content: bytes.to_vec().into() }.encode())
+                content
+                    .encode()
+                    .ok()
+                    .map(|bytes| DirectoryRecord::Broadcast { id, content: bytes.to_vec().into() }.encode())
             })
             .await?
-            .ok_or_else(|| Error::new(ErrorKind::Usage, "the message is empty or too long for everyone").with_hint("64 KiB at most"))?;
+            .ok_or_else(|| {
+                Error::new(ErrorKind::Usage, "the message is empty or too long for everyone")
+                    .with_hint("64 KiB at most")
+            })?;
         if record.data.len() > 96 * 1024 {
-            return Err(Error::new(ErrorKind::Usage, "a message to everyone has 64 KiB at most").with_hint("send it in parts"));
+            return Err(
+                Error::new(ErrorKind::Usage, "a message to everyone has 64 KiB at most").with_hint("send it in parts")
+            );
         }
         let at = self.write(mesh, LogId::of_mesh(&mesh.id), record, GLANCE).await?;
         let state = if at.is_some() { api::State::Accepted } else { api::State::Queued };

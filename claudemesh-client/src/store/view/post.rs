@@ -95,6 +95,15 @@ pub(crate) fn by_id(db: &Connection, room: i64, id: &MessageId) -> rusqlite::Res
     sql::all(db, &sql, params![id.as_bytes(), low, high], read)
 }
 
+/// Whether an own post of the mesh has this id.
+pub(crate) fn is_own(db: &Connection, mesh: i64, id: &MessageId) -> rusqlite::Result<bool> {
+    sql::exists(
+        db,
+        "SELECT 1 FROM post WHERE id = ?2 AND flags & 1 <> 0 AND (key >> 45) IN (SELECT n FROM log WHERE mesh = ?1)",
+        params![mesh, id.as_bytes()],
+    )
+}
+
 /// The thread that starts with a post, the newest `limit` of its posts.
 pub(crate) fn thread(db: &Connection, room: i64, id: &MessageId, limit: u32) -> rusqlite::Result<Thread> {
     let (low, high) = span(room);

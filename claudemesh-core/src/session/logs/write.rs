@@ -7,15 +7,17 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 
 use super::one::{InFlight, Log, LogPolicy};
+use super::{KNOCK_AFTER, RETRY_AFTER};
 use crate::codec::Bytes;
 use crate::id::{DeviceId, LogId, MemberId};
+use crate::log::directory::RecordAt;
 use crate::log::{
-    CommitPlan, HistoryPolicy, LogEntry, MAX_RECORDS, Recipient, Writer, build_bad_commit, build_commit,
-    build_history_link, build_records, build_rewrap,
+    CommitPlan, HistoryPolicy, LogEntry, LogError, MAX_RECORDS, Position, Recipient, Writer, build_bad_commit,
+    build_commit, build_history_link, build_records, build_rewrap,
 };
-use crate::session::{Action, Change, Context, Pending, Session};
+use crate::session::{Action, Change, Context, Fault, Notice, Pending, Session};
 use crate::time::Millis;
-use crate::wire::{self, Frame};
+use crate::wire::{self, ErrorCode, Frame};
 
 /// An epoch is over after this many entries or this time of use, milliseconds.
 const MAX_EPOCH_ENTRIES: u64 = 10_000;
@@ -186,6 +188,81 @@ impl Session {
                 build_history_link(&writer, epoch, opens, held, before, cx.rng).ok()
             }
             None => build_rewrap(&writer, epoch, epoch, keys.secret(epoch)?, &unwrapped, cx.rng).ok(),
+        }
+    }
+
+    /// An entry of this device is in the log.
+    pub(super) fn on_written<R>(&mut self, id: LogId, seq: u64, offset: u64, cx: &mut Context<'_, R>) {
+        let Some(log) = self.logs.logs.get_mut(&id) else { return };
+        let Some(flight) = log.in_flight.take_if(|flight| flight.seq == seq) else { return };
+        (log.link.await_offset, log.link.busy) = (None, false);
+        for (index, ticket) in (0..).zip(&flight.tickets) {
+            log.queue.remove(ticket);
+            if let Some(token) = log.tokens.remove(ticket) {
+                let at: RecordAt = (offset, index);
+                cx.out.push(Action::Notify(Notice::Written { token, result: Ok(at) }));
+            }
+        }
+        cx.persist(Change::LogDone { log: id, tickets: flight.tickets });
+    }
+
+    pub(in crate::session) fn on_log_appended<R: CryptoRng>(
+        &mut self,
+        id: LogId,
+        reply: &wire::LogAppended,
+        cx: &mut Context<'_, R>,
+    ) {
+        let Some(log) = self.logs.open(&id) else { return };
+        let position = Position { offset: reply.offset, hash: reply.chain };
+        if let Err(LogError::Fork(_)) = log.reader.expect(position, &log.past) {
+            return self.fault(Fault::LogFork, cx);
+        }
+        if log.tail() >= reply.offset {
+            (log.link.busy, log.link.await_offset) = (false, None);
+        } else {
+            log.link.await_offset = Some(reply.offset);
+        }
+        // The log was made by this append, or following it was refused before: follow it now.
+        log.link.refollow |= !log.link.followed;
+    }
+
+    pub(in crate::session) fn on_log_append_error<R: CryptoRng>(
+        &mut self,
+        id: LogId,
+        error: &wire::Error,
+        cx: &mut Context<'_, R>,
+    ) {
+        let Some(log) = self.logs.open(&id) else { return };
+        log.link.busy = false;
+        log.link.retry_at = Some(cx.now.plus(error.retry_after_ms.unwrap_or(RETRY_AFTER)));
+        let permanent = matches!(error.code, ErrorCode::Forbidden | ErrorCode::TooLarge | ErrorCode::Malformed);
+        // The entry is not in the log and never will be: its records go into another one.
+        if let Some(flight) = log.in_flight.take_if(|_| !error.code.is_retryable()) {
+            if permanent {
+                for ticket in &flight.tickets {
+                    log.queue.remove(ticket);
+                    let token = log.tokens.remove(ticket);
+                    let result = Err(error.code);
+                    cx.out.extend(token.map(|token| Action::Notify(Notice::Written { token, result })));
+                }
+                cx.persist(Change::LogDone { log: id, tickets: flight.tickets });
+            } else {
+                cx.persist(Change::LogInFlight { log: id, flight: None });
+            }
+        }
+        match error.code {
+            ErrorCode::HeadMoved | ErrorCode::UnknownHead | ErrorCode::StaleEpoch => {
+                log.link.retry_at = Some(cx.now.plus(error.retry_after_ms.unwrap_or(20)));
+                self.sync_roster(cx);
+            }
+            ErrorCode::EpochTaken => log.link.retry_at = Some(cx.now.plus(20)),
+            // A number that is used up cannot be one of this store's.
+            ErrorCode::IdConflict => log.next_seq += 1,
+            ErrorCode::InvalidEntry => {
+                log.link.retry_at = Some(cx.now.plus(KNOCK_AFTER));
+                self.fault(Fault::LogFork, cx);
+            }
+            _ => {}
         }
     }
 
