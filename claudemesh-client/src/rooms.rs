@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use claudemesh_core::address::{Candidate, Name};
 use claudemesh_core::log::Record;
 use claudemesh_core::log::directory::RecordAt;
-use claudemesh_core::record::{GENERAL, RecordError, RoomRecord};
+use claudemesh_core::record::{GENERAL, RecordError, RoomRecord, TopicRole};
 use claudemesh_core::{DeviceId, LogId, MemberId, MeshId, MessageId};
 use rusqlite::Connection;
 
@@ -131,6 +131,18 @@ impl Ground {
             None => self.mesh_room(db),
             Some(text) => self.joined(db, text),
         }
+    }
+
+    /// As [`Ground::place`], for somebody who writes there.
+    pub(crate) fn writable(&self, db: &Connection, topic: Option<&str>) -> Result<Place, Error> {
+        let place = self.place(db, topic)?;
+        if let Some(name) = &place.topic
+            && self.topic(db, &place.log.to_string(), crate::DEFAULT_SESSION)?.role == TopicRole::Observer
+        {
+            return Err(Error::new(ErrorKind::Refused, format!("observers of #{name} read only"))
+                .with_hint(format!("ask one of its leads: `claudemesh topic members {name}` shows them")));
+        }
+        Ok(place)
     }
 
     /// A topic that is followed here.

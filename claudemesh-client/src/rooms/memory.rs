@@ -18,7 +18,7 @@ pub(crate) struct About {
 }
 
 pub(crate) fn remember(db: &Connection, ground: &Ground, request: &api::Remember) -> Result<Plan<About>, Error> {
-    let place = ground.place(db, request.topic.as_deref())?;
+    let place = ground.writable(db, request.topic.as_deref())?;
     let id = super::id_or_new(request.id.as_deref(), ground.now)?;
     let known = memory::by_id(db, place.room, &id).map_err(db_error)?.into_iter().find(|row| row.member == ground.own);
     if known.as_ref().is_some_and(|row| row.text != request.text || row.tags != request.tags) {

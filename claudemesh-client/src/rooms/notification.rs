@@ -49,7 +49,12 @@ pub(crate) fn mark(db: &Connection, ground: &Ground, request: &api::Notification
             Error::new(ErrorKind::Usage, format!("{id:?} is no notification"))
                 .with_hint("`claudemesh notification list` shows their ids")
         })?;
-        let done = notification::mark_read(db, ground.mesh, room, read_at(at)?, now).map_err(db_error)?;
+        let at = read_at(at)?;
+        if !notification::exists(db, ground.mesh, room, at).map_err(db_error)? {
+            return Err(Error::new(ErrorKind::NotFound, format!("there is no notification {id}"))
+                .with_hint("`claudemesh notification list --all` shows those there are"));
+        }
+        let done = notification::mark_read(db, ground.mesh, room, at, now).map_err(db_error)?;
         marked += u64::from(done);
     }
     Ok(api::Marked { marked })

@@ -1,7 +1,7 @@
 //! Posts: writing, reading, searching.
 
 use claudemesh_core::log::directory::RecordAt;
-use claudemesh_core::record::{MAX_MENTIONS, Post, ThreadResolved, TopicRole, mentions};
+use claudemesh_core::record::{MAX_MENTIONS, Post, ThreadResolved, mentions};
 use claudemesh_core::{MessageId, Millis};
 use rusqlite::Connection;
 
@@ -23,11 +23,7 @@ pub(crate) struct About {
 }
 
 pub(crate) fn write(db: &Connection, ground: &Ground, request: &api::PostRequest) -> Result<Plan<About>, Error> {
-    let place = ground.joined(db, &request.topic)?;
-    if ground.topic(db, &request.topic, crate::DEFAULT_SESSION)?.role == TopicRole::Observer {
-        return Err(Error::new(ErrorKind::Refused, "observers of a topic read only")
-            .with_hint("ask one of its leads: `claudemesh topic members` shows them"));
-    }
+    let place = ground.writable(db, Some(&request.topic))?;
     let id = super::id_or_new(request.id.as_deref(), ground.now)?;
     let reply_to = request.reply_to.as_deref().map(|text| existing(db, &place, text)).transpose()?;
     let names = ground.people.values().filter(|person| person.live && !person.name.is_empty());
@@ -69,7 +65,7 @@ pub(crate) fn resolve(
     ground: &Ground,
     request: &api::TopicResolve,
 ) -> Result<Plan<(Place, MessageId)>, Error> {
-    let place = ground.joined(db, &request.topic)?;
+    let place = ground.writable(db, Some(&request.topic))?;
     let id = existing(db, &place, &request.thread)?;
     Ground::plan(place.log, ThreadResolved { id, resolved: !request.reopen }, (place, id))
 }

@@ -41,7 +41,7 @@ fn plan(
 }
 
 pub(crate) fn set(db: &Connection, ground: &Ground, request: &api::StateSet) -> Result<Plan<About>, Error> {
-    let place = ground.place(db, request.topic.as_deref())?;
+    let place = ground.writable(db, request.topic.as_deref())?;
     let key = key(&request.key)?;
     let expected = request.expect.as_deref().map(read_at).transpose()?;
     stale(db, ground, &place, &request.key, expected)?;
@@ -53,7 +53,7 @@ pub(crate) fn set(db: &Connection, ground: &Ground, request: &api::StateSet) -> 
 }
 
 pub(crate) fn delete(db: &Connection, ground: &Ground, request: &api::StateDelete) -> Result<Plan<About>, Error> {
-    let place = ground.place(db, request.topic.as_deref())?;
+    let place = ground.writable(db, request.topic.as_deref())?;
     let key = key(&request.key)?;
     let expected = request.expect.as_deref().map(read_at).transpose()?;
     stale(db, ground, &place, &request.key, expected)?;

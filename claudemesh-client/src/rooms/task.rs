@@ -29,7 +29,7 @@ pub(crate) enum Step {
 }
 
 pub(crate) fn create(db: &Connection, ground: &Ground, request: &api::TaskCreate) -> Result<Plan<About>, Error> {
-    let place = ground.place(db, request.topic.as_deref())?;
+    let place = ground.writable(db, request.topic.as_deref())?;
     let id = super::id_or_new(request.id.as_deref(), ground.now)?;
     let mut depends_on = Vec::with_capacity(request.depends_on.len());
     for text in &request.depends_on {
@@ -54,6 +54,7 @@ pub(crate) fn change(
     step: Step,
 ) -> Result<Plan<About>, Error> {
     let (place, row) = find(db, ground, &request.id)?;
+    ground.writable(db, place.topic.as_deref())?;
     let id = row.id;
     let held = row.claim.as_ref();
     if request.fence.is_some_and(|wanted| held.is_none_or(|claim| claim.fence != wanted)) {

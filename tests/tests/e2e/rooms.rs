@@ -139,7 +139,7 @@ fn a_mention_notifies() {
     assert_eq!((&noted["subject"], &noted["topic"]), (&json!(id), &json!("deploys")));
     assert_eq!((&noted["from"]["name"], &noted["read"]), (&json!("alice"), &json!(false)));
     assert_eq!(topic(&bob, "deploys").unwrap()["mentions"], 1);
-    assert_eq!(bob.ok(&["notification", "read", &noted["id"].to_string()])["marked"], 1);
+    assert_eq!(bob.ok(&["notification", "read", noted["id"].as_str().unwrap()])["marked"], 1);
     assert!(bob.ok(&["notification", "list"])["notifications"].as_array().unwrap().is_empty());
     assert_eq!(bob.ok(&["notification", "list", "--all"])["notifications"][0]["read"], true);
     let own = alice.ok(&["notification", "list"]);
@@ -327,7 +327,7 @@ fn what_is_not_there_is_named() {
         &["task", "create", "title", "--depends-on", &nowhere],
         &["task", "create", "title", "--assignee", "nobody"],
         &["group", "leave", "@nowhere"],
-        &["notification", "read", "999999"],
+        &["notification", "read", "1.999999.0"],
         &["send", "#nowhere", "text"],
         &["send", "@nowhere", "text"],
     ] {

@@ -157,6 +157,11 @@ pub(crate) fn unread(db: &Connection, mesh: i64) -> rusqlite::Result<u64> {
     Ok(count.unwrap_or(0) as u64)
 }
 
+/// Whether there is such a notification.
+pub(crate) fn exists(db: &Connection, mesh: i64, room: i64, at: RecordAt) -> rusqlite::Result<bool> {
+    sql::exists(db, "SELECT 1 FROM notification WHERE key = ?2 AND mesh = ?1", [mesh, key_of(room, at)])
+}
+
 /// Marks one notification of a mesh as read. Says whether there was an unread one.
 pub(crate) fn mark_read(tx: &Connection, mesh: i64, room: i64, at: RecordAt, now: i64) -> rusqlite::Result<bool> {
     sql::run(
