@@ -184,7 +184,6 @@ fn wrong_command_lines_are_refused() {
         "group join",
         "notification read",
         "notification read 3 --all",
-        "notification read three",
         "state set key",
         "state cas key 12 value",
         "state cas key value",

@@ -70,7 +70,7 @@ fn verbs() -> Vec<(Vec<&'static str>, &'static str, Value)> {
         (vec!["group", "leave", "backend"], "group_leave", json!({"group": "backend", "role": none, "member": none})),
         (vec!["group", "list", "@backend"], "groups", json!({"group": "@backend"})),
         (vec!["notification", "list", "--all"], "notifications", json!({"all": true, "limit": 50})),
-        (vec!["notification", "read", "1.3.0", "4"], "notification_read", json!({"ids": [3, 4]})),
+        (vec!["notification", "read", "1.3.0", "1.4.0"], "notification_read", json!({"ids": ["1.3.0", "1.4.0"]})),
         (vec!["notification", "read", "--all"], "notification_read", json!({"ids": []})),
         (vec!["state", "get", "k", "--topic", "deploys"], "state_get", json!({"key": "k", "topic": "deploys"})),
         (
@@ -230,7 +230,7 @@ fn groups_and_notifications_for_a_reader() {
     assert_eq!(
         page(&["notification", "list"]),
         format!(
-            "3  mention  by bob (b0b0b0b0)  #deploys  2026-11-21 06:55 UTC  new\nid {ID}\n    staging is green, @alice\n\n"
+            "1.3.0  mention  by bob (b0b0b0b0)  #deploys  2026-11-21 06:55 UTC  new\nid {ID}\n    staging is green, @alice\n\n"
         )
     );
     assert_eq!(page(&["notification", "read", "1.3.0"]), "marked 1 notification read\n");

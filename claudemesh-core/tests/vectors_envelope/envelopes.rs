@@ -158,7 +158,7 @@ fn rich_drafts(rng: &mut SeededRng) -> Vec<(&'static str, Draft)> {
     claim.content.addressed.clear();
 
     let mut unknown = draft("-", &[1], rng);
-    unknown.content.body = ContentBody::Unknown { kind: 2, bytes: b"\xff\x00 of a later version".to_vec().into() };
+    unknown.content.body = ContentBody::Unknown { kind: 200, bytes: b"\xff\x00 of a later version".to_vec().into() };
 
     let long = draft(&"A text past the first size bucket. ".repeat(40), &[2], rng);
     vec![("every field", full), ("receipt claim", claim), ("unknown type", unknown), ("long text", long)]

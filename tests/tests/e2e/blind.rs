@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use claudemesh_tests::e2e::{Broker, Scene, text_of, until};
+use claudemesh_tests::e2e::{Broker, Person, Scene, text_of, until};
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 
 use super::homes::check_modes;
@@ -19,6 +19,17 @@ const SUMMARY: &str = "canarysummary7";
 const SESSION: &str = "canarysession7";
 const BODY: &str = "canarybody7";
 const LATE: &str = "canarylate7";
+const TOPIC: &str = "canarytopic7";
+const PURPOSE: &str = "canarypurpose7";
+const SECRET: &str = "canarysecret7";
+const POST: &str = "canarypost7";
+const GROUP: &str = "canarygroup7";
+const ALL: &str = "canaryall7";
+const KEY: &str = "canarykey7";
+const VALUE: &str = "canaryvalue7";
+const MEMORY: &str = "canarymemory7";
+const TAG: &str = "canarytag7";
+const TASK: &str = "canarytask7";
 
 /// Every column of the broker's store, as table.column: what its operator can learn, and nothing else.
 const COLUMNS: &[&str] = &[
@@ -203,6 +214,18 @@ fn the_search_finds_what_is_there() {
     }
 }
 
+fn write_to_rooms(alice: &Person) {
+    alice.ok(&["topic", "create", TOPIC, "--purpose", PURPOSE]);
+    alice.ok(&["topic", "post", TOPIC, POST]);
+    alice.ok(&["topic", "create", SECRET, "--private", "--member", GUEST]);
+    alice.ok(&["topic", "post", SECRET, POST]);
+    alice.ok(&["group", "join", &format!("@{GROUP}")]);
+    alice.ok(&["send", "*", ALL]);
+    alice.ok(&["state", "set", KEY, VALUE]);
+    alice.ok(&["remember", MEMORY, "--tag", TAG]);
+    alice.ok(&["task", "create", TASK]);
+}
+
 #[test]
 fn the_broker_keeps_and_logs_nothing_it_need_not() {
     let scene = Scene::new();
@@ -228,11 +251,13 @@ fn the_broker_keeps_and_logs_nothing_it_need_not() {
     carol.ok(&["down"]);
     alice.send(HINT, LATE, &["--wait", "accepted"]);
     alice.ok(&["member", "role", GUEST, "admin"]);
+    write_to_rooms(&alice);
     broker.stop();
     broker.resume();
 
     let mut canaries: Vec<String> =
         [NAME, GUEST, HINT, LABEL, RENAMED, SUMMARY, SESSION, BODY, LATE].map(str::to_owned).to_vec();
+    canaries.extend([TOPIC, PURPOSE, SECRET, POST, GROUP, ALL, KEY, VALUE, MEMORY, TAG, TASK].map(str::to_owned));
     for link in [&up["link"], &invite["link"]] {
         canaries.push(link.as_str().unwrap().split('#').nth(1).unwrap().to_owned());
     }

@@ -54,15 +54,11 @@ pub(super) fn lay_out(db: &Connection) {
     };
     let log = |room: i64, mesh: i64, id: LogId| {
         db.execute(
-            "INSERT INTO log (n, mesh, id, followed) VALUES (?1, ?2, ?3, ?1 <> 1)",
+            "INSERT INTO log (n, mesh, id, followed, policy) VALUES (?1, ?2, ?3, ?1 <> 1, x'')",
             params![room, mesh, id.as_bytes()],
         )
         .unwrap();
     };
-    db.execute_batch(
-        "CREATE TABLE log (n INTEGER PRIMARY KEY, mesh INTEGER NOT NULL, id BLOB NOT NULL, followed INTEGER NOT NULL)",
-    )
-    .unwrap();
     mesh(1, MESH);
     mesh(2, MeshId::from_bytes([6; 32]));
     log(MESH_ROOM, 1, LogId::of_mesh(&MESH));
