@@ -20,6 +20,8 @@ use crate::hash::constant_time_eq;
 use crate::id::{DeviceId, LogId, MeshId};
 use crate::key::{CannotOpen, PrekeySecret, Secret32};
 
+/// How many secrets of own commits are kept until the log shows which one it took.
+const MAX_OFFERED: usize = 8;
 /// How many links are kept for an epoch whose secret is still missing. One is right; the others are some member's dirt.
 const MAX_LINKS: usize = 8;
 
@@ -52,12 +54,13 @@ pub struct LogKeys {
     /// By the epoch that opens them, while its secret is missing.
     #[n(5)]
     links: BTreeMap<u64, Vec<SealedSecret>>,
-    /// The secret of an own commit that is not in the log yet.
-    #[n(6)]
-    offered: Option<Offered>,
-    /// Epochs below this are erased by policy and stay so.
+    /// Epochs below this are erased by policy and stay so. Number 6 is retired.
     #[n(7)]
     erased_below: u64,
+    /// The secrets of own commits that are not in the log yet, the oldest first. An earlier one may have got there unseen.
+    #[n(8)]
+    #[cbor(default)]
+    offered: Vec<Offered>,
 }
 
 impl core::fmt::Debug for LogKeys {
@@ -107,8 +110,8 @@ impl LogKeys {
             commitments: BTreeMap::new(),
             secrets: BTreeMap::new(),
             links: BTreeMap::new(),
-            offered: None,
             erased_below: 0,
+            offered: Vec::new(),
         }
     }
 
@@ -140,14 +143,17 @@ impl LogKeys {
     }
 
     /// Takes a secret from elsewhere: of an own commit before it is in the log, or from another own device. Returns the
-    /// epochs that became readable; the secret of an epoch not committed yet is kept aside, one at a time.
+    /// epochs that became readable; the secret of an epoch not committed yet is kept aside, with a few others.
     ///
     /// # Errors
     /// [`CannotOpen`] when the secret is not the one committed to.
     pub fn insert(&mut self, epoch: u64, secret: &[u8; 32]) -> Result<Vec<u64>, CannotOpen> {
         let held = Held(Box::new(Zeroizing::new(*secret)));
         if !self.commitments.contains_key(&epoch) {
-            self.offered = Some(Offered { epoch, secret: held });
+            if self.offered.len() >= MAX_OFFERED {
+                self.offered.remove(0);
+            }
+            self.offered.push(Offered { epoch, secret: held });
             return Ok(Vec::new());
         }
         if !self.matches(epoch, secret) {
@@ -168,9 +174,12 @@ impl LogKeys {
         if let Some(link) = commit.link {
             self.links.entry(epoch).or_default().push(link);
         }
-        let offered = self.offered.take_if(|offered| offered.epoch <= epoch);
-        if let Some(offered) = offered.filter(|it| it.epoch == epoch && self.matches(epoch, &it.secret.0)) {
-            return WrapOutcome::Learned(self.absorb(epoch, offered.secret));
+        let (past, rest) = core::mem::take(&mut self.offered).into_iter().partition(|offered| offered.epoch <= epoch);
+        self.offered = rest;
+        let past: Vec<Offered> = past;
+        let own = past.into_iter().find(|offered| offered.epoch == epoch && self.matches(epoch, &offered.secret.0));
+        if let Some(own) = own {
+            return WrapOutcome::Learned(self.absorb(epoch, own.secret));
         }
         self.open_wrap(author, epoch, &commit.wraps, prekeys)
     }

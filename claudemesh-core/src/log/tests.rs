@@ -172,6 +172,23 @@ fn a_commit_must_be_made_at_the_current_head_and_wins_alone() {
 }
 
 #[test]
+fn the_secret_of_an_own_commit_is_kept_until_the_log_shows_which_one_it_took() {
+    let mut world = World::new(2, HistoryPolicy::All);
+    let roster = world.roster.clone();
+    let taken = world.client(1).commit(&roster, &[2], HistoryPolicy::All);
+    let again = world.client(1).commit(&roster, &[2], HistoryPolicy::All);
+    for secret in [&taken.secret, &again.secret] {
+        assert!(world.client(1).reader.keys_mut().insert(2, secret).unwrap().is_empty());
+    }
+    // Nothing is wrapped to client 1, as if its prekey was erased since.
+    world.append(&taken.entry).unwrap();
+    let snapshot = world.client(1).reader.snapshot();
+    world.client(1).reader = LogReader::restore(&snapshot).unwrap();
+    world.sync();
+    assert_eq!(world.client(1).reader.keys().secret(2), Some(&taken.secret));
+}
+
+#[test]
 fn a_garbage_commit_is_reported_and_the_next_one_heals() {
     let mut world = World::new(3, HistoryPolicy::All);
     world.say(1, "past").unwrap();

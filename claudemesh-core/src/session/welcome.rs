@@ -3,8 +3,9 @@
 use super::{Action, Change, Context, MessageState, Phase, Session};
 use crate::codec;
 use crate::device::DeviceRecord;
-use crate::envelope::Proof;
+use crate::envelope::{Lane, Proof, VerifiedProof};
 use crate::head::Connection;
+use crate::id::DeviceId;
 use crate::wire::{self, Resume};
 use rand_core::CryptoRng;
 
@@ -99,14 +100,57 @@ impl Session {
             .and_then(|proof| proof.verify(&self.key.public(), &self.mesh).ok());
         let accepted = self.outbox.values().flat_map(|row| row.recipients.iter().map(move |to| (row.lane, to)));
         accepted.filter(|(_, to)| to.state == MessageState::Accepted).any(|(lane, to)| {
-            proof.as_ref().is_none_or(|proof| {
-                let record = &proof.record;
-                (record.recipient, record.lane) == (to.device, lane) && to.seq.is_some_and(|seq| seq > record.seq)
-            })
+            proof.as_ref().is_none_or(|proof| to.seq.is_some_and(|seq| lies_before(proof, &to.device, lane, seq)))
         })
     }
 
     pub(super) fn own_record(&self, bytes: &[u8]) -> Option<DeviceRecord> {
         DeviceRecord::verify(bytes, &self.mesh, &self.key.public()).ok()
+    }
+}
+
+/// Whether what a proof shows went out before this number of a lane did. Only a first attempt says so: one that was refused
+/// is sealed again under the number it has, after others were accepted.
+fn lies_before(proof: &VerifiedProof, device: &DeviceId, lane: Lane, seq: u64) -> bool {
+    let VerifiedProof { header, record } = proof;
+    (record.recipient, record.lane) == (*device, lane) && header.attempt == 1 && record.seq < seq
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::HashBytes;
+    use crate::envelope::{Header, Record};
+    use crate::head::RosterHead;
+    use crate::id::{MeshId, MessageId};
+    use crate::time::Millis;
+
+    const DEVICE: DeviceId = DeviceId::from_bytes([2; 32]);
+
+    fn proof(attempt: u64, seq: u64) -> VerifiedProof {
+        let header = Header {
+            mesh: MeshId::from_bytes([0; 32]),
+            sender: DeviceId::from_bytes([1; 32]),
+            id: MessageId::from_bytes([7; 16]),
+            attempt,
+            expires: Millis(0),
+            deliver_at: None,
+            head: RosterHead { index: 0, hash: HashBytes([0; 32]) },
+        };
+        let record = Record { recipient: DEVICE, prekey_id: 1, lane: Lane::Next, seq, wrap: [0; _] };
+        VerifiedProof { header, record }
+    }
+
+    #[test]
+    fn the_last_envelope_lies_before_a_later_one_of_its_lane() {
+        assert!(lies_before(&proof(1, 4), &DEVICE, Lane::Next, 5));
+        assert!(!lies_before(&proof(1, 5), &DEVICE, Lane::Next, 5));
+        assert!(!lies_before(&proof(1, 4), &DEVICE, Lane::Now, 5));
+        assert!(!lies_before(&proof(1, 4), &DeviceId::from_bytes([3; 32]), Lane::Next, 5));
+    }
+
+    #[test]
+    fn one_that_was_sealed_again_says_nothing_of_later_numbers() {
+        assert!(!lies_before(&proof(2, 4), &DEVICE, Lane::Next, 5));
     }
 }
