@@ -82,6 +82,7 @@ struct Active {
     handle: Option<Handle>,
     /// Sends that name their own id, one at a time.
     sending: tokio::sync::Mutex<()>,
+    places: rooms::Places,
 }
 
 impl Active {
@@ -246,7 +247,14 @@ impl Node {
             started.ok()
         };
         let active =
-            Arc::new(Active { id, store_row: row.row, row: Mutex::new(row), handle, sending: Default::default() });
+            Arc::new(Active {
+                id,
+                store_row: row.row,
+                row: Mutex::new(row),
+                handle,
+                sending: Default::default(),
+                places: Default::default(),
+            });
         self.meshes.write().await.push(active.clone());
         Ok(active)
     }
@@ -296,13 +304,10 @@ impl Node {
     /// Writes down that a mesh has ended here, once its session says so.
     async fn note_end(&self, mesh: &Active) -> Result<(), Error> {
         let Some(handle) = &mesh.handle else { return Ok(()) };
-        let faults: Vec<Fault> = handle.look(|session| session.faults().collect()).await?;
-        let state = if faults.contains(&Fault::Removed) {
-            "removed"
-        } else if faults.contains(&Fault::MeshClosed) {
-            "closed"
-        } else {
-            return Ok(());
+        let state = match handle.shared.end() {
+            None => return Ok(()),
+            Some(Fault::MeshClosed) => "closed",
+            Some(_) => "removed",
         };
         if mesh.is_active() {
             self.set_state(mesh, state).await?;

@@ -44,7 +44,7 @@ pub(crate) struct Ground {
     pub(crate) own: MemberId,
     pub(crate) is_admin: bool,
     pub(crate) people: BTreeMap<MemberId, Person>,
-    /// Epochs of logs that cannot be read here yet.
+    /// Logs of which something cannot be read here yet, with the epochs whose secret is missing.
     pub(crate) missing: BTreeMap<LogId, Vec<u64>>,
     /// Now, in milliseconds.
     pub(crate) now: u64,
@@ -110,8 +110,10 @@ impl Ground {
         crate::address::choose(candidates, &member, text)
     }
 
-    pub(crate) fn viewer<'a>(&self, session: &'a str) -> Viewer<'a> {
-        Viewer { mesh: self.mesh, id: self.id, own: self.own, is_admin: self.is_admin, session }
+    /// All topics that are known here.
+    pub(crate) fn topics(&self, db: &Connection) -> Result<Vec<TopicRow>, Error> {
+        let viewer = Viewer { mesh: self.mesh, id: self.id, own: self.own, is_admin: self.is_admin };
+        view::topic::topics(db, &viewer).map_err(db_error)
     }
 
     pub(crate) fn plan<T>(log: LogId, record: impl Into<RoomRecord>, about: T) -> Result<Plan<T>, Error> {
@@ -135,39 +137,34 @@ impl Ground {
 
     /// As [`Ground::place`], for somebody who writes there.
     pub(crate) fn writable(&self, db: &Connection, topic: Option<&str>) -> Result<Place, Error> {
-        let place = self.place(db, topic)?;
-        if let Some(name) = &place.topic
-            && self.topic(db, &place.log.to_string(), crate::DEFAULT_SESSION)?.role == TopicRole::Observer
-        {
+        let Some(text) = topic else { return self.mesh_room(db) };
+        let topic = self.topic(db, text)?;
+        if topic.role == TopicRole::Observer && topic.followed {
+            let name = &topic.name;
             return Err(Error::new(ErrorKind::Refused, format!("observers of #{name} read only"))
                 .with_hint(format!("ask one of its leads: `claudemesh topic members {name}` shows them")));
         }
-        Ok(place)
+        followed(topic)
     }
 
     /// A topic that is followed here.
     pub(crate) fn joined(&self, db: &Connection, text: &str) -> Result<Place, Error> {
-        let topic = self.topic(db, text, crate::DEFAULT_SESSION)?;
-        match topic.room.filter(|_| topic.followed) {
-            Some(room) => Ok(Place { log: topic.log, room, topic: Some(topic.name) }),
-            None => Err(Error::new(ErrorKind::Refused, format!("you have not joined #{}", topic.name))
-                .with_hint(format!("join it with `claudemesh topic join {}`", topic.name))),
-        }
+        followed(self.topic(db, text)?)
     }
 
     /// A topic by name or by the digits of its log id.
-    pub(crate) fn topic(&self, db: &Connection, text: &str, session: &str) -> Result<TopicRow, Error> {
+    pub(crate) fn topic(&self, db: &Connection, text: &str) -> Result<TopicRow, Error> {
         let wanted = text.strip_prefix('#').unwrap_or(text);
         let name: Name = wanted.parse().map_err(|error| {
             Error::new(ErrorKind::Usage, format!("{text:?} is no topic: {error}"))
                 .with_hint("topics are named like #deploys; see `claudemesh topic list`")
         })?;
-        let mut found = view::topic::by_name(db, &self.viewer(session), name.as_str()).map_err(db_error)?;
-        let topics = view::topic::topics(db, &self.viewer(session)).map_err(db_error)?;
+        let topics = self.topics(db)?;
+        let mut found: Vec<_> = topics.iter().filter(|topic| topic.name == name.as_str()).collect();
         if found.is_empty() && wanted.len() >= 8 {
-            found = topics.iter().filter(|topic| topic.log.to_string().starts_with(wanted)).cloned().collect();
+            found = topics.iter().filter(|topic| topic.log.to_string().starts_with(wanted)).collect();
         }
-        match &found[..] {
+        match found[..] {
             [topic] => Ok(topic.clone()),
             [] => {
                 let known = topics.iter().map(|topic| topic.name.as_str());
@@ -182,7 +179,7 @@ impl Ground {
                 };
                 Err(Error::new(ErrorKind::NotFound, format!("there is no topic #{wanted}")).with_hint(hint))
             }
-            several => {
+            ref several => {
                 let ids: Vec<String> = several.iter().map(|topic| topic.log.to_string()[..12].to_owned()).collect();
                 Err(Error::new(
                     ErrorKind::Ambiguous,
@@ -195,8 +192,15 @@ impl Ground {
 
     /// What topics are called, by room.
     fn topic_names(&self, db: &Connection) -> Result<BTreeMap<i64, String>, Error> {
-        let topics = view::topic::topics(db, &self.viewer(crate::DEFAULT_SESSION)).map_err(db_error)?;
-        Ok(topics.into_iter().filter_map(|topic| Some((topic.room?, topic.name))).collect())
+        Ok(self.topics(db)?.into_iter().filter_map(|topic| Some((topic.room?, topic.name))).collect())
+    }
+}
+
+fn followed(topic: TopicRow) -> Result<Place, Error> {
+    match topic.room.filter(|_| topic.followed) {
+        Some(room) => Ok(Place { log: topic.log, room, topic: Some(topic.name) }),
+        None => Err(Error::new(ErrorKind::Refused, format!("you have not joined #{}", topic.name))
+            .with_hint(format!("join it with `claudemesh topic join {}`", topic.name))),
     }
 }
 

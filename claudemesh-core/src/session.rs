@@ -259,7 +259,8 @@ enum Pending {
     Record,
     Records(Vec<DeviceId>),
     LogFollow(LogId),
-    LogAppend(LogId),
+    /// An entry and its per-log seq.
+    LogAppend(LogId, u64),
     LogRange(LogId),
     Other,
 }

@@ -7,7 +7,7 @@ use claudemesh_core::log::{Chain, LogEntry};
 use claudemesh_core::wire::{self, ErrorCode};
 use claudemesh_core::{DeviceId, LogId};
 
-use super::session::Cursor;
+use super::session::LogCursor;
 use super::{Answer, Call, Inner};
 use crate::folds::Readers;
 use crate::routing::Refused;
@@ -42,6 +42,7 @@ impl Inner {
             entry: entry.into_bytes().into(),
             expected_tail: body.expected,
         };
+        let pushed = append.entry.clone();
         let appended = self.store.log_append(append, call.now);
         let inner = self.clone();
         self.answer(call, async move {
@@ -49,7 +50,7 @@ impl Inner {
             let mut state = inner.state();
             state.committed(appended.commit);
             if !appended.duplicate {
-                state.log_grew(&call.mesh, &log);
+                state.log_grew(call.mesh, wire::LogPush { log, offset: appended.offset, entry: pushed }, call.now);
             }
             let (offset, chain, commits) = (appended.offset, HashBytes(appended.chain), appended.commit);
             Ok(wire::LogAppended { offset, chain, commits }.into())
@@ -101,7 +102,7 @@ impl Inner {
         let checked = if many { Err(Refused::new(ErrorCode::TooLarge, "too many logs followed")) } else { checked };
         let follows = checked.is_ok();
         if follows {
-            session.feeds.logs.insert(log, Cursor { at: from, more: true });
+            session.feeds.logs.insert(log, LogCursor { at: from, more: true, open: false });
         }
         state.reply(call.id, call.request, checked.map(|()| wire::Done {}.into()), call.now);
         if !follows {

@@ -231,10 +231,12 @@ impl Inner {
             Err(StoreError::Refused(Refusal::UnknownLog)) => return Ok(()),
             read => read.inspect_err(|_| cursor.more = true)?,
         };
-        if !Readers::of(&range.state).admit(&device) {
+        let readers = Readers::of(&range.state);
+        if !readers.admit(&device) {
             unfollow(&mut state, id, &mesh, &log);
             return Ok(());
         }
+        cursor.open = readers == Readers::Mesh;
         cursor.at += range.entries.len() as u64;
         cursor.more |= cursor.at <= range.tail;
         for (offset, item) in (from..).zip(range.entries) {

@@ -105,6 +105,17 @@ pub(super) struct Cursor {
     pub(super) more: bool,
 }
 
+/// A log that is pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LogCursor {
+    /// The next offset.
+    pub(super) at: u64,
+    /// There may be something to be read.
+    pub(super) more: bool,
+    /// The log is known to be for the whole mesh, which never changes.
+    pub(super) open: bool,
+}
+
 /// What is pushed to a device.
 #[derive(Debug)]
 pub(super) struct Feeds {
@@ -115,8 +126,8 @@ pub(super) struct Feeds {
     pub(super) roster: Cursor,
     /// Devices whose presence is to be told.
     pub(super) presence: BTreeSet<DeviceId>,
-    /// The next offset of each log followed.
-    pub(super) logs: BTreeMap<LogId, Cursor>,
+    /// The logs that are followed.
+    pub(super) logs: BTreeMap<LogId, LogCursor>,
     /// The log whose turn was last.
     pub(super) last_log: Option<LogId>,
     /// Whose turn it is.
@@ -183,7 +194,7 @@ mod tests {
         assert_eq!(feeds.next_log(), None);
         let [a, b, c] = [1, 2, 3].map(|n| LogId::from_bytes([n; 16]));
         for (log, more) in [(a, true), (b, false), (c, true)] {
-            feeds.logs.insert(log, Cursor { at: 4, more });
+            feeds.logs.insert(log, LogCursor { at: 4, more, open: false });
         }
         let turns: Vec<_> = (0..3).filter_map(|_| feeds.next_log()).collect();
         assert_eq!(turns, [(a, 4), (c, 4), (a, 4)]);

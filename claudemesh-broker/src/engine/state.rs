@@ -155,9 +155,15 @@ impl State {
     pub(super) fn send(&mut self, id: ConnectionId, frame: Frame, now: Millis) {
         let Some(connection) = self.connections.get(&id) else { return };
         if !connection.outbox.push(frame.encode()) {
-            connection.outbox.clear();
-            self.end(id, Some(Closing::Slow), now);
+            self.cut_off(id, now);
         }
+    }
+
+    fn cut_off(&mut self, id: ConnectionId, now: Millis) {
+        if let Some(connection) = self.connections.get(&id) {
+            connection.outbox.clear();
+        }
+        self.end(id, Some(Closing::Slow), now);
     }
 
     pub(super) fn reply(&mut self, id: ConnectionId, request: u64, reply: Reply, now: Millis) {
@@ -307,16 +313,29 @@ impl State {
         }
     }
 
-    pub(super) fn log_grew(&mut self, mesh: &MeshId, log: &LogId) {
-        let Some(followers) = self.meshes.get(mesh).and_then(|mesh| mesh.followers.get(log)) else { return };
+    /// Pushes an entry that was just appended to those who have everything before it. The others read it, as do all
+    /// followers of a log that may be private.
+    pub(super) fn log_grew(&mut self, mesh: MeshId, push: wire::LogPush, now: Millis) {
+        let Some(followers) = self.meshes.get(&mesh).and_then(|mesh| mesh.followers.get(&push.log)) else { return };
+        let (log, offset) = (push.log, push.offset);
+        let (mut frame, mut slow) = (None, Vec::new());
         for id in followers {
             let Some(connection) = self.connections.get_mut(id) else { continue };
-            if let Phase::Open(session) = &mut connection.phase
-                && let Some(cursor) = session.feeds.logs.get_mut(log)
-            {
+            let Phase::Open(session) = &mut connection.phase else { continue };
+            let Some(cursor) = session.feeds.logs.get_mut(&log) else { continue };
+            if cursor.open && !cursor.more && cursor.at == offset && connection.outbox.has_room() {
+                cursor.at += 1;
+                let frame = frame.get_or_insert_with(|| Frame::push(push.clone()).encode());
+                if !connection.outbox.push(frame.clone()) {
+                    slow.push(*id);
+                }
+            } else if cursor.at <= offset {
                 cursor.more = true;
                 connection.outbox.wake();
             }
+        }
+        for id in slow {
+            self.cut_off(id, now);
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use claudemesh_core::log::Record;
 use claudemesh_core::log::directory::RecordAt;
+use claudemesh_core::record::{Topic, TopicInfo, TopicMember};
 use claudemesh_core::session::{Action, Append, AppendError, Change, Command, Input, Notice, Outgoing, Session};
 use claudemesh_core::wire::{ErrorCode, Frame};
 use claudemesh_core::{LogId, MessageId, Millis};
@@ -90,6 +91,18 @@ struct Batch {
     connect: bool,
     disconnect: bool,
     stop: Option<oneshot::Sender<()>>,
+}
+
+/// Whether a topic may come, go or change what the own member may do in it.
+fn rearranges(change: &Change) -> bool {
+    match change {
+        Change::Roster { .. } | Change::LogOpened { .. } | Change::LogClosed { .. } => true,
+        Change::LogRecords(opened) => opened
+            .records
+            .iter()
+            .any(|record| matches!(record.kind, Topic::KIND | TopicInfo::KIND | TopicMember::KIND)),
+        _ => false,
+    }
 }
 
 struct PendingAppend {
@@ -252,6 +265,7 @@ impl Driver {
         let depth = depth(&batch.changes, !batch.extra.is_empty(), awaited);
         if !batch.changes.is_empty() || !batch.extra.is_empty() {
             let changes = std::mem::take(&mut batch.changes);
+            let rearranged = changes.iter().any(rearranges);
             if let Err(error) = self.commit(changes, std::mem::take(&mut batch.extra), depth).await {
                 let copy = || Error::new(error.kind(), error.message()).with_hint(error.hint().unwrap_or_default());
                 for reply in batch.replies {
@@ -262,6 +276,9 @@ impl Driver {
                 }
                 self.recover(&error).await;
                 return false;
+            }
+            if rearranged {
+                self.shared.rearranged();
             }
             self.shared.committed.send_modify(|count| *count += 1);
         }
@@ -330,7 +347,7 @@ impl Driver {
 
     fn tell(&mut self, notice: Notice) {
         if let Notice::Ready | Notice::Fault(_) = notice {
-            self.shared.note_clock(&self.session);
+            self.shared.note_faults(&self.session);
         }
         match notice {
             Notice::Ready => {

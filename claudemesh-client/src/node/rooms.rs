@@ -3,6 +3,8 @@
 mod calls;
 mod topics;
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use claudemesh_core::log::Record;
@@ -17,15 +19,36 @@ use tokio::time::Instant;
 use super::driver::{Order, now};
 use super::{Active, Node, view};
 use crate::error::{Error, ErrorKind};
-use crate::rooms::{self, Ground, Person, Plan};
+use crate::rooms::{self, Ground, Person, Place, Plan};
 use crate::store::MeshRow;
 
+/// Topics whose places are remembered.
+const MAX_PLACES: usize = 256;
 /// How long a change waits to be in the log.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a change waits until what it depends on can be read.
 const COMPLETION: Duration = Duration::from_secs(5);
 /// How long a post waits for it before it counts as queued.
 const GLANCE: Duration = Duration::from_secs(2);
+
+/// Where posts went a moment ago, by the topic's name, as long as nothing was rearranged.
+#[derive(Debug, Default)]
+pub(super) struct Places(Mutex<(u64, HashMap<String, Place>)>);
+
+impl Places {
+    fn get(&self, arrangement: u64, topic: &str) -> Option<Place> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.1.get(topic).filter(|_| known.0 == arrangement).cloned()
+    }
+
+    fn put(&self, arrangement: u64, topic: String, place: Place) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.0 != arrangement || known.1.len() >= MAX_PLACES {
+            *known = (arrangement, HashMap::new());
+        }
+        known.1.insert(topic, place);
+    }
+}
 
 fn ground(mesh: i64, session: &Session, row: &MeshRow) -> Ground {
     let names = view::Names::new(session, row);
@@ -36,6 +59,8 @@ fn ground(mesh: i64, session: &Session, row: &MeshRow) -> Ground {
         live: member.is_live(),
         is_admin: member.role != claudemesh_core::roster::Role::Member,
     };
+    // What is sealed opens when its secret has been learned and its entries were fetched again.
+    let is_sealed = |log: &LogId| session.log_size(log).is_some_and(|(_, sealed)| sealed > 0);
     let missing = session.logs().map(|log| (log, session.missing_epochs(&log).collect::<Vec<_>>()));
     let own = session.member();
     Ground {
@@ -44,7 +69,7 @@ fn ground(mesh: i64, session: &Session, row: &MeshRow) -> Ground {
         own,
         is_admin: session.roster().member(&own).is_some_and(|member| person(member).is_admin),
         people: session.roster().members().map(|member| (member.id, person(member))).collect(),
-        missing: missing.filter(|(_, epochs)| !epochs.is_empty()).collect(),
+        missing: missing.filter(|(log, epochs)| !epochs.is_empty() || is_sealed(log)).collect(),
         now: now().0,
     }
 }

@@ -44,7 +44,7 @@ fn absent(id: &str) -> Error {
 pub(crate) fn forget(db: &Connection, ground: &Ground, request: &api::MemoryName) -> Result<Plan<api::Memory>, Error> {
     let id = crate::address::message_id(&request.id)?;
     let mut places = vec![ground.mesh_room(db)?];
-    for topic in crate::store::view::topic::topics(db, &ground.viewer(crate::DEFAULT_SESSION)).map_err(db_error)? {
+    for topic in ground.topics(db)? {
         if let (Some(room), true) = (topic.room, topic.followed) {
             places.push(Place { log: topic.log, room, topic: Some(topic.name) });
         }
@@ -55,7 +55,7 @@ pub(crate) fn forget(db: &Connection, ground: &Ground, request: &api::MemoryName
         rows.sort_by_key(|row| row.member != ground.own);
         if let Some(row) = rows.into_iter().next() {
             let leads = match &place.topic {
-                Some(topic) => ground.topic(db, topic, crate::DEFAULT_SESSION)?.role == TopicRole::Lead,
+                Some(topic) => ground.topic(db, topic)?.role == TopicRole::Lead,
                 None => false,
             };
             if row.member != ground.own && !ground.is_admin && !leads {

@@ -2,7 +2,7 @@
 
 use claudemesh_core::log::directory::RecordAt;
 use claudemesh_core::record::{MAX_MENTIONS, Post, ThreadResolved, mentions};
-use claudemesh_core::{MessageId, Millis};
+use claudemesh_core::{MemberId, MessageId, Millis};
 use rusqlite::Connection;
 
 use super::{Ground, Place, Plan, limit, read_at, show_at, time};
@@ -22,6 +22,16 @@ pub(crate) struct About {
     pub(crate) known: Option<RecordAt>,
 }
 
+/// Whether a post says nothing of other posts or of members, so that nothing has to be looked up for it.
+pub(crate) fn stands_alone(request: &api::PostRequest) -> bool {
+    request.id.is_none() && request.reply_to.is_none() && !request.text.contains('@')
+}
+
+/// Plans a post that [`stands_alone`], where the caller knows that it may go.
+pub(crate) fn write_to(place: Place, now: u64, request: &api::PostRequest) -> Result<Plan<About>, Error> {
+    plan(place, now, request, Draft { id: super::id_or_new(None, now)?, reply_to: None, mentions: Vec::new(), known: None })
+}
+
 pub(crate) fn write(db: &Connection, ground: &Ground, request: &api::PostRequest) -> Result<Plan<About>, Error> {
     let place = ground.writable(db, Some(&request.topic))?;
     let id = super::id_or_new(request.id.as_deref(), ground.now)?;
@@ -36,17 +46,23 @@ pub(crate) fn write(db: &Connection, ground: &Ground, request: &api::PostRequest
         return Err(Error::new(ErrorKind::Conflict, format!("{id} was posted before with other content"))
             .with_hint("use a new id for a new post"));
     }
-    let record = Post {
-        id,
-        text: request.text.clone(),
-        sent_at: Millis(ground.now),
-        reply_to,
-        session: request.session.clone(),
-        mentions: mentioned.members,
-    };
-    let log = place.log;
     let known = known.map(|row| row.at);
-    Ground::plan(log, record, About { id, place, known }).map(|plan| plan.known(known.is_some()))
+    plan(place, ground.now, request, Draft { id, reply_to, mentions: mentioned.members, known })
+}
+
+/// What was found out for a post.
+struct Draft {
+    id: MessageId,
+    reply_to: Option<MessageId>,
+    mentions: Vec<MemberId>,
+    known: Option<RecordAt>,
+}
+
+fn plan(place: Place, now: u64, request: &api::PostRequest, draft: Draft) -> Result<Plan<About>, Error> {
+    let Draft { id, reply_to, mentions, known } = draft;
+    let text = request.text.clone();
+    let record = Post { id, text, sent_at: Millis(now), reply_to, session: request.session.clone(), mentions };
+    Ground::plan(place.log, record, About { id, place, known }).map(|plan| plan.known(known.is_some()))
 }
 
 /// A post that is there.
@@ -71,7 +87,7 @@ pub(crate) fn resolve(
 }
 
 pub(crate) fn posts(db: &Connection, ground: &Ground, query: &api::PostsQuery) -> Result<api::Posts, Error> {
-    let topic = ground.topic(db, &query.topic, crate::DEFAULT_SESSION)?;
+    let topic = ground.topic(db, &query.topic)?;
     let Some(room) = topic.room else {
         ground.joined(db, &query.topic)?;
         return Ok(api::Posts { posts: Vec::new(), next: show_at((0, 0)), resolved: false });

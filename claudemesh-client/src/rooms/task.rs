@@ -129,7 +129,7 @@ pub(crate) fn find(db: &Connection, ground: &Ground, text: &str) -> Result<(Plac
     if row.room == own.room {
         return Ok((own, row));
     }
-    let topics = crate::store::view::topic::topics(db, &ground.viewer(crate::DEFAULT_SESSION)).map_err(db_error)?;
+    let topics = ground.topics(db)?;
     let topic = topics.into_iter().find(|topic| topic.room == Some(row.room)).ok_or_else(|| absent(text))?;
     Ok((Place { log: topic.log, room: row.room, topic: Some(topic.name) }, row))
 }

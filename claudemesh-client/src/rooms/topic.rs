@@ -10,7 +10,7 @@ use super::{Ground, Place, Plan, time};
 use crate::api;
 use crate::error::{Error, ErrorKind};
 use crate::store::db_error;
-use crate::store::view::topic::{TopicRow, members as topic_members, topics};
+use crate::store::view::topic::{TopicRow, members as topic_members, news};
 
 /// A topic to be made: what is written there first, and how it is announced.
 #[derive(Debug)]
@@ -28,8 +28,7 @@ pub(crate) fn create(db: &Connection, ground: &Ground, request: &api::TopicCreat
         Error::new(ErrorKind::Usage, format!("{text:?} cannot be the name of a topic: {error}"))
             .with_hint("1 to 64 bytes, without / and , and not starting with @, # or *")
     })?;
-    let taken = topics(db, &ground.viewer(crate::DEFAULT_SESSION)).map_err(db_error)?;
-    if taken.iter().any(|topic| topic.name == name.as_str()) {
+    if ground.topics(db)?.iter().any(|topic| topic.name == name.as_str()) {
         return Err(Error::new(ErrorKind::Conflict, format!("there is a topic #{name} already"))
             .with_hint(format!("join it with `claudemesh topic join {name}`, or take another name")));
     }
@@ -55,18 +54,18 @@ pub(crate) fn create(db: &Connection, ground: &Ground, request: &api::TopicCreat
 }
 
 pub(crate) fn list(db: &Connection, ground: &Ground, query: &api::TopicsQuery) -> Result<api::Topics, Error> {
-    let session = query.session.as_deref().unwrap_or(crate::DEFAULT_SESSION);
-    let rows = topics(db, &ground.viewer(session)).map_err(db_error)?;
-    let rows = rows.into_iter().filter(|topic| topic.followed || !query.joined);
-    Ok(api::Topics { topics: rows.map(|topic| show(ground, topic)).collect() })
+    let rows = ground.topics(db)?.into_iter().filter(|topic| topic.followed || !query.joined);
+    let topics = rows.map(|topic| show(db, ground, topic, query.session.as_deref())).collect::<Result<_, _>>()?;
+    Ok(api::Topics { topics })
 }
 
 pub(crate) fn one(db: &Connection, ground: &Ground, text: &str, session: Option<&str>) -> Result<api::Topic, Error> {
-    ground.topic(db, text, session.unwrap_or(crate::DEFAULT_SESSION)).map(|topic| show(ground, topic))
+    show(db, ground, ground.topic(db, text)?, session)
 }
 
-fn show(ground: &Ground, topic: TopicRow) -> api::Topic {
-    api::Topic {
+fn show(db: &Connection, ground: &Ground, topic: TopicRow, session: Option<&str>) -> Result<api::Topic, Error> {
+    let news = news(db, topic.room, session.unwrap_or(crate::DEFAULT_SESSION)).map_err(db_error)?;
+    Ok(api::Topic {
         id: topic.log.to_string(),
         missing_epochs: ground.missing.get(&topic.log).cloned().unwrap_or_default(),
         name: topic.name,
@@ -74,10 +73,10 @@ fn show(ground: &Ground, topic: TopicRow) -> api::Topic {
         private: topic.private,
         joined: topic.followed,
         role: if topic.followed { role(topic.role) } else { None },
-        unread: topic.unread.posts,
-        mentions: topic.unread.mentions,
-        last_post_at: topic.last.map(|post| time(post.sent_at)),
-    }
+        unread: news.unread.posts,
+        mentions: news.unread.mentions,
+        last_post_at: news.last.map(|post| time(post.sent_at)),
+    })
 }
 
 const fn role(role: TopicRole) -> Option<api::TopicRole> {
@@ -133,7 +132,7 @@ pub(crate) fn change(
     member: &str,
     role: TopicRole,
 ) -> Result<Plan<(TopicRow, MemberId)>, Error> {
-    let row = ground.topic(db, topic, crate::DEFAULT_SESSION)?;
+    let row = ground.topic(db, topic)?;
     ground.joined(db, topic)?;
     let member = ground.member(member)?;
     if row.role != TopicRole::Lead && (row.private || !ground.is_admin) && member != ground.own {

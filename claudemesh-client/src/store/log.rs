@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use claudemesh_core::codec::{self, Bytes};
 use claudemesh_core::log::{EntryKind, Record};
-use claudemesh_core::session::{Change, LogLink, LogPolicy, LogRecords, LogSnapshot, LogUse, SealedAt, Snapshot};
+use claudemesh_core::session::{Change, InFlight, LogLink, LogPolicy, LogRecords, LogSnapshot, LogUse, SealedAt, Snapshot};
 use claudemesh_core::{DeviceId, LogId, MemberId, MessageId, Millis};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -91,11 +91,12 @@ pub(super) fn apply(tx: &Connection, mesh: i64, change: &Change, rows: &mut LogR
             .execute(params![mesh, number(*ticket), rows.row(tx, mesh, log)?, number(record.kind), &record.data.0])
             .map(drop),
         Change::LogInFlight { log, flight } => tx
-            .prepare_cached("UPDATE log SET in_flight = ?2 WHERE n = ?1")?
-            .execute(params![rows.row(tx, mesh, log)?, flight.as_ref().map(codec::encode)])
+            .prepare_cached("INSERT OR REPLACE INTO log_flight (log, seq, data) VALUES (?1, ?2, ?3)")?
+            .execute(params![rows.row(tx, mesh, log)?, number(flight.seq), codec::encode(flight)])
             .map(drop),
-        Change::LogDone { log, tickets } => {
-            tx.prepare_cached("UPDATE log SET in_flight = NULL WHERE n = ?1")?.execute([rows.row(tx, mesh, log)?])?;
+        Change::LogDone { log, seq, tickets } => {
+            tx.prepare_cached("DELETE FROM log_flight WHERE log = ?1 AND seq = ?2")?
+                .execute([rows.row(tx, mesh, log)?, number(*seq)])?;
             let mut sql = tx.prepare_cached("DELETE FROM log_queue WHERE mesh = ?1 AND ticket = ?2")?;
             tickets.iter().try_for_each(|ticket| sql.execute(params![mesh, number(*ticket)]).map(drop))
         }
@@ -166,24 +167,24 @@ pub(super) fn load(db: &Connection, mesh: i64) -> Result<BTreeMap<LogId, LogSnap
 }
 
 fn load_one(db: &Connection, mesh: i64, n: i64) -> Result<LogSnapshot, Error> {
-    let blob = |row: &Row<'_>, at| row.get::<_, Option<Vec<u8>>>(at);
-    let (policy, flight, mut log) = db
-        .prepare_cached(
-            "SELECT policy, in_flight, reader, followed, next_seq, epoch_offset, epoch_at FROM log WHERE n = ?1",
-        )
+    let (policy, mut log) = db
+        .prepare_cached("SELECT policy, reader, followed, next_seq, epoch_offset, epoch_at FROM log WHERE n = ?1")
         .and_then(|mut sql| {
             sql.query_row([n], |row| {
                 let mut log = LogSnapshot::new(LogPolicy::OPEN);
-                log.reader = blob(row, 2)?.map(Into::into);
-                log.open = row.get(3)?;
-                log.next_seq = row.get::<_, i64>(4)?.unsigned_abs();
-                log.epoch_began = (row.get::<_, i64>(5)?.unsigned_abs(), Millis(row.get::<_, i64>(6)?.unsigned_abs()));
-                Ok((row.get::<_, Vec<u8>>(0)?, blob(row, 1)?, log))
+                log.reader = row.get::<_, Option<Vec<u8>>>(1)?.map(Into::into);
+                log.open = row.get(2)?;
+                log.next_seq = row.get::<_, i64>(3)?.unsigned_abs();
+                log.epoch_began = (row.get::<_, i64>(4)?.unsigned_abs(), Millis(row.get::<_, i64>(5)?.unsigned_abs()));
+                Ok((row.get::<_, Vec<u8>>(0)?, log))
             })
         })
         .map_err(db_error)?;
     log.policy = codec::decode(&policy).map_err(|_| corrupt("log policy"))?;
-    log.in_flight = flight.map(|bytes| codec::decode(&bytes)).transpose().map_err(|_| corrupt("log entry"))?;
+    for flight in rows(db, "SELECT data FROM log_flight WHERE log = ?1", n, |row| row.get::<_, Vec<u8>>(0))? {
+        let flight: InFlight = codec::decode(&flight).map_err(|_| corrupt("log entry"))?;
+        log.in_flight.insert(flight.seq, flight);
+    }
     let mut sql = db
         .prepare_cached("SELECT key, chain, kind, epoch, roster FROM log_link WHERE key BETWEEN ?1 AND ?2 ORDER BY key")
         .map_err(db_error)?;
@@ -260,6 +261,7 @@ pub(super) fn forget(tx: &Connection, which: &str, mesh: i64) -> rusqlite::Resul
     view::erase::rooms(tx, &rooms)?;
     for room in rooms {
         tx.execute("DELETE FROM log_link WHERE key BETWEEN ?1 AND ?2", [room * SPAN, room * SPAN + SPAN - 1])?;
+        tx.execute("DELETE FROM log_flight WHERE log = ?1", [room])?;
     }
     for table in TABLES {
         tx.execute(&format!("DELETE FROM {table} WHERE mesh {which}"), [mesh])?;
@@ -272,6 +274,10 @@ pub(super) const TABLES: [&str; 3] = ["log", "log_queue", "directory"];
 
 /// Whether a record that names this message waits to be written.
 pub(crate) fn is_queued(db: &Connection, mesh: i64, id: &MessageId) -> rusqlite::Result<bool> {
-    db.prepare_cached("SELECT 1 FROM log_queue WHERE mesh = ?1 AND instr(data, ?2) > 0")?
-        .exists(params![mesh, id.as_bytes()])
+    db.prepare_cached(
+        "SELECT 1 FROM log_queue WHERE mesh = ?1 AND instr(data, ?2) > 0
+         UNION ALL
+         SELECT 1 FROM log_flight WHERE log IN (SELECT n FROM log WHERE mesh = ?1) AND instr(data, ?2) > 0",
+    )?
+    .exists(params![mesh, id.as_bytes()])
 }

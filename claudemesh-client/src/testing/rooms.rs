@@ -202,7 +202,7 @@ fn create(ground: &Ground, rooms: &mut Folded, request: &api::TopicCreate) -> Re
 }
 
 fn place(ground: &Ground, rooms: &mut Folded, name: &str, role: TopicRole) -> Result<api::Topic, Error> {
-    let row = ground.topic(&rooms.db, name, crate::DEFAULT_SESSION)?;
+    let row = ground.topic(&rooms.db, name)?;
     if role == TopicRole::None {
         ground.joined(&rooms.db, name)?;
     }

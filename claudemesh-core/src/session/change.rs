@@ -168,18 +168,20 @@ pub enum Change {
         /// The record.
         record: Record,
     },
-    /// The entry with queued records that is under way changed.
+    /// An entry with queued records is under way.
     LogInFlight {
         /// The log.
         log: LogId,
         /// The entry.
-        flight: Option<InFlight>,
+        flight: InFlight,
     },
-    /// The records of the entry under way are in the log, or never will be.
+    /// An entry with queued records is in the log, or never will be.
     LogDone {
         /// The log.
         log: LogId,
-        /// Their tickets.
+        /// Its per-log seq.
+        seq: u64,
+        /// Records that are not to be written any more, of those queued by themselves.
         tickets: Vec<u64>,
     },
     /// What the user set as own presence.
@@ -274,10 +276,12 @@ impl Snapshot {
             Change::LogSeq { log, seq } => self.log(log).next_seq = *seq,
             Change::LogReader { log, snapshot } => self.log(log).reader = Some(snapshot.clone()),
             Change::LogQueued { log, ticket, record } => drop(self.log(log).queue.insert(*ticket, record.clone())),
-            Change::LogInFlight { log, flight } => self.log(log).in_flight.clone_from(flight),
-            Change::LogDone { log, tickets } => {
+            Change::LogInFlight { log, flight } => {
+                self.log(log).in_flight.insert(flight.seq, flight.clone());
+            }
+            Change::LogDone { log, seq, tickets } => {
                 let log = self.log(log);
-                log.in_flight = None;
+                log.in_flight.remove(seq);
                 log.queue.retain(|ticket, _| !tickets.contains(ticket));
             }
             Change::OwnStatus { status } => self.own_status = Some(status.clone()),

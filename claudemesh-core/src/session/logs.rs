@@ -1,8 +1,8 @@
 //! The logs this device keeps: following them, applying what they bring, telling what became of own records.
 //!
 //! What is missing is read from the state each time, so a lost reply or a crash needs no memory of its own: the next flush
-//! sees the same gap and fills it. Records to be written are the exception: they are queued durably, and the entry that
-//! carries them is sent again unchanged until it is in the log or definitely refused.
+//! sees the same gap and fills it. Records to be written are the exception: they are queued durably, and the entries that
+//! carry them are sent again unchanged until they are in the log or definitely refused.
 
 mod one;
 mod read;
@@ -89,7 +89,7 @@ impl Logs {
         new.retain(|id| !snapshots.contains_key(id));
         snapshots.extend(new.iter().map(|id| (*id, LogSnapshot::new(LogPolicy::OPEN))));
         let next_ticket =
-            snapshots.values().filter_map(|log| log.queue.keys().next_back()).max().map_or(1, |it| it + 1);
+            snapshots.values().filter_map(LogSnapshot::last_ticket).max().map_or(1, |it| it + 1);
         let mut logs = BTreeMap::new();
         for (id, snapshot) in snapshots {
             logs.insert(id, Log::load(mesh, id, device, snapshot)?);
@@ -222,15 +222,15 @@ impl Session {
         let ticket = self.logs.next_ticket;
         let error = match self.logs.open(&id) {
             None => Some(ErrorCode::UnknownLog),
-            Some(log) if log.queue.len() >= MAX_QUEUED => Some(ErrorCode::MailboxFull),
+            Some(log) if log.queued() >= MAX_QUEUED => Some(ErrorCode::MailboxFull),
             Some(_) => None,
         };
         if let Some(error) = error {
             return cx.notify(Notice::Written { token, result: Err(error) });
         }
         let Some(log) = self.logs.open(&id) else { return };
-        cx.persist(Change::LogQueued { log: id, ticket, record: record.clone() });
         log.queue.insert(ticket, record);
+        log.unsaved.insert(ticket);
         log.tokens.insert(ticket, token);
         self.logs.next_ticket += 1;
     }

@@ -18,10 +18,24 @@ const WARM_UP: Duration = Duration::from_secs(1);
 const PROBES: usize = 2_000;
 
 pub(crate) async fn measure(options: &Options, report: &mut Report) -> Fallible<()> {
+    let Some((context, stream)) = open(options, stream::RetentionPolicy::WorkQueue, report).await? else {
+        return Ok(());
+    };
+    let result = load(options, &stream, report).await;
+    context.delete_stream(STREAM).await?;
+    result
+}
+
+/// A stream of our own, in files; none when no server can make it.
+async fn open(
+    options: &Options,
+    retention: stream::RetentionPolicy,
+    report: &mut Report,
+) -> Fallible<Option<(jetstream::Context, stream::Stream)>> {
     let connect = || async_nats::connect(options.nats.clone());
     let Ok(Ok(client)) = tokio::time::timeout(CONNECT, connect()).await else {
         report.note(format!("JetStream was left out: nothing answers at {}", options.nats));
-        return Ok(());
+        return Ok(None);
     };
     let context = jetstream::new(client);
     let _ = context.delete_stream(STREAM).await;
@@ -29,19 +43,75 @@ pub(crate) async fn measure(options: &Options, report: &mut Report) -> Fallible<
         name: STREAM.into(),
         subjects: vec![format!("{STREAM}.*")],
         storage: stream::StorageType::File,
-        retention: stream::RetentionPolicy::WorkQueue,
+        retention,
         ..Default::default()
     };
-    let stream = match context.create_stream(config).await {
-        Ok(stream) => stream,
+    match context.create_stream(config).await {
+        Ok(stream) => Ok(Some((context, stream))),
         Err(error) => {
             report.note(format!("JetStream was left out: {error}"));
-            return Ok(());
+            Ok(None)
         }
+    }
+}
+
+/// One publisher with a window of acks and ordered consumers with connections of their own: messages read per second, by
+/// all together.
+pub(crate) async fn tailing(options: &Options, readers: usize, report: &mut Report) -> Fallible<Option<f64>> {
+    let Some((context, stream)) = open(options, stream::RetentionPolicy::Limits, report).await? else {
+        return Ok(None);
     };
-    let result = load(options, &stream, report).await;
+    let read = Arc::new(AtomicU64::new(0));
+    let mut tasks = JoinSet::<Fallible<()>>::new();
+    for _ in 0..readers {
+        let context = jetstream::new(async_nats::connect(&options.nats).await?);
+        let ordered = context.get_stream(STREAM).await?.create_consumer(consumer::pull::OrderedConfig::default()).await?;
+        let (mut messages, count) = (ordered.messages().await?, read.clone());
+        tasks.spawn(async move {
+            while let Some(message) = messages.next().await {
+                message?;
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            Err("the consumer ended".into())
+        });
+    }
+    publish(options, 0, options.posts, &mut tasks).await?;
+    let rate = count_for(options, &read, &mut tasks).await?;
+    tasks.shutdown().await;
+    let what = format!("JetStream: 1 publisher, {readers} ordered consumers, {} B: messages read", options.size);
+    report.plain(&what, rate, "messages/s");
+    drop(stream);
     context.delete_stream(STREAM).await?;
-    result
+    Ok(Some(rate))
+}
+
+/// Publishers to one subject over one connection, each waiting for its ack.
+async fn publish(options: &Options, subject: usize, window: usize, tasks: &mut JoinSet<Fallible<()>>) -> Fallible<()> {
+    let context = jetstream::new(async_nats::connect(&options.nats).await?);
+    let subject = format!("{STREAM}.{subject}");
+    for _ in 0..window {
+        let (context, subject, text) = (context.clone(), subject.clone(), options.text());
+        tasks.spawn(async move {
+            loop {
+                context.publish(subject.clone(), text.clone().into()).await?.await?;
+            }
+        });
+    }
+    Ok(())
+}
+
+/// What is counted per second, after a while.
+async fn count_for(options: &Options, count: &AtomicU64, tasks: &mut JoinSet<Fallible<()>>) -> Fallible<f64> {
+    tokio::select! {
+        () = tokio::time::sleep(WARM_UP) => {}
+        Some(ended) = tasks.join_next() => ended??,
+    }
+    let (before, started) = (count.load(Ordering::Relaxed), Instant::now());
+    tokio::select! {
+        () = tokio::time::sleep(options.seconds()) => {}
+        Some(ended) = tasks.join_next() => ended??,
+    }
+    Ok((count.load(Ordering::Relaxed) - before) as f64 / started.elapsed().as_secs_f64())
 }
 
 async fn load(options: &Options, stream: &stream::Stream, report: &mut Report) -> Fallible<()> {
@@ -61,26 +131,9 @@ async fn load(options: &Options, stream: &stream::Stream, report: &mut Report) -
             }
             Err("the consumer ended".into())
         });
-        let context = jetstream::new(async_nats::connect(&options.nats).await?);
-        for _ in 0..options.window {
-            let (context, subject, text) = (context.clone(), subject.clone(), options.text());
-            tasks.spawn(async move {
-                loop {
-                    context.publish(subject.clone(), text.clone().into()).await?.await?;
-                }
-            });
-        }
+        publish(options, pair, options.window, &mut tasks).await?;
     }
-    tokio::select! {
-        () = tokio::time::sleep(WARM_UP) => {}
-        Some(ended) = tasks.join_next() => return ended?,
-    }
-    let (before, started) = (received.load(Ordering::Relaxed), Instant::now());
-    tokio::select! {
-        () = tokio::time::sleep(options.seconds()) => {}
-        Some(ended) = tasks.join_next() => return ended?,
-    }
-    let rate = (received.load(Ordering::Relaxed) - before) as f64 / started.elapsed().as_secs_f64();
+    let rate = count_for(options, &received, &mut tasks).await?;
     let what = format!("JetStream: {} pairs, window {}, {} B", options.pairs, options.window, options.size);
     report.plain(&what, rate, "messages/s");
     report.note("JetStream acknowledges before its fsync unless the server is told otherwise, and does not encrypt.");

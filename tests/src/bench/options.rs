@@ -10,11 +10,15 @@ Measures claudemesh on this machine.
 
 Usage: cargo xtask bench -- [OPTIONS]
 
-  --only PARTS      store,shell,latency,throughput,jetstream (default: all)
+  --only PARTS      store,shell,latency,throughput,topics,history,epoch,jetstream (default: all)
   --seconds N       how long each rate is measured (default: 5)
   --pairs N         pairs of sender and receiver (default: 8)
   --window N        messages under way for each pair (default: 32)
-  --size N          bytes of a message (default: 256)
+  --size N          bytes of a message or post (default: 256)
+  --posts N         posts under way for the writer of a topic (default: 256)
+  --readers N       readers of a topic that many read (default: 50)
+  --history N       posts of a long topic (default: 100000)
+  --devices N       devices of a mesh whose epoch is rotated, 511 at most (default: 500)
   --dir PATH        where homes and stores lie during the run (default: the temporary folder)
   --binary PATH     the `claudemesh` to run (default: the one built beside this program)
   --nats ADDR       a NATS server with JetStream (default: 127.0.0.1:4222; left out when it does not answer)
@@ -28,14 +32,20 @@ pub(crate) enum Part {
     Shell,
     Latency,
     Throughput,
+    Topics,
+    History,
+    Epoch,
     Jetstream,
 }
 
-const PARTS: [(&str, Part); 5] = [
+const PARTS: [(&str, Part); 8] = [
     ("store", Part::Store),
     ("shell", Part::Shell),
     ("latency", Part::Latency),
     ("throughput", Part::Throughput),
+    ("topics", Part::Topics),
+    ("history", Part::History),
+    ("epoch", Part::Epoch),
     ("jetstream", Part::Jetstream),
 ];
 
@@ -47,6 +57,10 @@ pub(crate) struct Options {
     pub(crate) pairs: usize,
     pub(crate) window: usize,
     pub(crate) size: usize,
+    pub(crate) posts: usize,
+    pub(crate) readers: usize,
+    pub(crate) history: usize,
+    pub(crate) devices: usize,
     dir: Option<PathBuf>,
     pub(crate) binary: Option<PathBuf>,
     pub(crate) nats: String,
@@ -63,6 +77,10 @@ impl Options {
             pairs: 8,
             window: 32,
             size: 256,
+            posts: 256,
+            readers: 50,
+            history: 100_000,
+            devices: 500,
             dir: None,
             binary: None,
             nats: "127.0.0.1:4222".into(),
@@ -82,6 +100,10 @@ impl Options {
                 "--pairs" => options.pairs = number(&value()?)?,
                 "--window" => options.window = number(&value()?)?,
                 "--size" => options.size = number(&value()?)?,
+                "--posts" => options.posts = number(&value()?)?,
+                "--readers" => options.readers = number(&value()?)?,
+                "--history" => options.history = number(&value()?)?,
+                "--devices" => options.devices = number(&value()?)?.min(511),
                 "--dir" => options.dir = Some(value()?.into()),
                 "--binary" => options.binary = Some(value()?.into()),
                 "--nats" => options.nats = value()?,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use claudemesh_broker::{Broker, Config};
 use claudemesh_client::{Event, Mesh, Receipt, api};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -14,6 +13,7 @@ use crate::Fallible;
 use crate::options::{Options, Part};
 use crate::report::{Report, quantile};
 use crate::system::processor_time;
+use crate::town::Town;
 
 /// Messages of one latency measurement at most.
 const PROBES: usize = 2_000;
@@ -28,36 +28,23 @@ struct Pair {
 }
 
 pub(crate) async fn measure(options: &Options, folder: &Path, report: &mut Report) -> Fallible<()> {
-    let broker = Broker::bind(Config::in_directory(folder.join("broker"))).await?;
-    let pairs = if options.wants(Part::Throughput) { options.pairs } else { 1 };
-    let pairs = team(folder, &broker, pairs).await?;
+    let count = if options.wants(Part::Throughput) { options.pairs } else { 1 };
+    let town = Town::found(folder.join("pairs"), 2 * count).await?;
+    let pairs = team(&town, count).await?;
     if options.wants(Part::Latency) {
         latency(options, &pairs[0], report).await?;
     }
     if options.wants(Part::Throughput) {
         throughput(options, &pairs, report).await?;
     }
-    for pair in pairs {
-        pair.sender.close().await?;
-        pair.receiver.close().await?;
-    }
-    broker.shutdown().await;
-    Ok(())
+    town.close(pairs.into_iter().flat_map(|pair| [pair.sender, pair.receiver]).collect()).await
 }
 
-async fn team(folder: &Path, broker: &Broker, count: usize) -> Fallible<Vec<Pair>> {
-    let request = api::UpRequest { broker: Some(broker.url()), name: Some("owner".into()), ..Default::default() };
-    let (owner, _) = Mesh::builder().home(folder.join("owner")).embedded().up(request).await?;
-    let uses = u32::try_from(2 * count)?;
-    let link = owner.invite(api::InviteRequest { uses, ..Default::default() }).await?.link.ok_or("no link")?;
-    let join = async |name: String| {
-        let request = api::JoinRequest { link: link.clone(), name: Some(name.clone()), ..Default::default() };
-        Mesh::builder().home(folder.join(name)).embedded().join(request).await
-    };
+async fn team(town: &Town, count: usize) -> Fallible<Vec<Pair>> {
     let mut pairs = Vec::with_capacity(count);
     for n in 0..count {
-        let receiver = join(format!("receiver-{n}")).await?;
-        let sender = join(format!("sender-{n}")).await?;
+        let receiver = town.join(&format!("receiver-{n}")).await?;
+        let sender = town.join(&format!("sender-{n}")).await?;
         pairs.push(Pair { sender, receiver, name: format!("receiver-{n}") });
     }
     for pair in &pairs {

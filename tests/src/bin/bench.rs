@@ -1,5 +1,9 @@
 //! The benchmark: `cargo xtask bench [-- OPTIONS]`. How it measures stands in `docs/performance.md`.
 
+#[path = "../bench/epoch.rs"]
+mod epoch;
+#[path = "../bench/history.rs"]
+mod history;
 #[path = "../bench/options.rs"]
 mod options;
 #[path = "../bench/pairs.rs"]
@@ -10,6 +14,10 @@ mod report;
 mod shell;
 #[path = "../bench/system.rs"]
 mod system;
+#[path = "../bench/topics.rs"]
+mod topics;
+#[path = "../bench/town.rs"]
+mod town;
 
 #[cfg(feature = "jetstream")]
 #[path = "../bench/jetstream.rs"]
@@ -64,6 +72,15 @@ async fn run(options: &Options) -> Fallible<Report> {
     }
     if options.wants(Part::Latency) || options.wants(Part::Throughput) {
         pairs::measure(options, folder.path(), &mut report).await?;
+    }
+    if options.wants(Part::History) {
+        history::measure(options, folder.path(), &mut report).await?;
+    }
+    if options.wants(Part::Epoch) {
+        epoch::measure(options, folder.path(), &mut report).await?;
+    }
+    if options.wants(Part::Topics) {
+        topics::measure(options, folder.path(), &mut report).await?;
     }
     if options.wants(Part::Jetstream) {
         #[cfg(feature = "jetstream")]

@@ -40,6 +40,7 @@ impl Handle {
     pub(crate) async fn start(start: Start) -> Result<Self, Error> {
         let session = load(&start).await?;
         let shared = Arc::new(Shared::new());
+        shared.note_faults(&session);
         // Nothing more arrives for a mesh that has ended.
         shared.caught_up.send_replace(session.is_halted());
         let (orders, queue) = mpsc::channel(1024);

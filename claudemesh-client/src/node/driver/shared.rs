@@ -1,6 +1,6 @@
 //! What a driver tells whoever looks, without being asked.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use claudemesh_core::session::{Fault, Session};
@@ -18,6 +18,9 @@ pub(crate) struct Shared {
     /// Devices whose presence changed.
     pub(crate) presence: broadcast::Sender<claudemesh_core::DeviceId>,
     clock_skew: AtomicBool,
+    removed: AtomicBool,
+    closed: AtomicBool,
+    arrangement: AtomicU64,
     last_error: Mutex<Option<String>>,
     warnings: Mutex<Vec<&'static str>>,
 }
@@ -30,6 +33,9 @@ impl Shared {
             caught_up: watch::Sender::new(false),
             presence: broadcast::Sender::new(1024),
             clock_skew: AtomicBool::new(false),
+            removed: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            arrangement: AtomicU64::new(0),
             last_error: Mutex::default(),
             warnings: Mutex::default(),
         }
@@ -49,8 +55,30 @@ impl Shared {
         self.clock_skew.load(Ordering::Relaxed)
     }
 
-    pub(super) fn note_clock(&self, session: &Session) {
-        self.clock_skew.store(session.faults().any(|fault| fault == Fault::ClockSkew), Ordering::Relaxed);
+    /// What ended the membership, if something did.
+    pub(crate) fn end(&self) -> Option<Fault> {
+        if self.removed.load(Ordering::Relaxed) {
+            Some(Fault::Removed)
+        } else {
+            self.closed.load(Ordering::Relaxed).then_some(Fault::MeshClosed)
+        }
+    }
+
+    pub(super) fn note_faults(&self, session: &Session) {
+        for (flag, noted) in
+            [(&self.clock_skew, Fault::ClockSkew), (&self.removed, Fault::Removed), (&self.closed, Fault::MeshClosed)]
+        {
+            flag.store(session.faults().any(|fault| fault == noted), Ordering::Relaxed);
+        }
+    }
+
+    /// Counts commits by which a topic may have come, gone or changed what the own member may do in it.
+    pub(crate) fn arrangement(&self) -> u64 {
+        self.arrangement.load(Ordering::Acquire)
+    }
+
+    pub(super) fn rearranged(&self) {
+        self.arrangement.fetch_add(1, Ordering::Release);
     }
 
     pub(super) fn set_error(&self, error: Option<String>) {

@@ -6,7 +6,7 @@ use claudemesh_core::log::directory::DirectoryRecord;
 use claudemesh_core::record::{RoomRecord, TopicMember, TopicRole};
 use claudemesh_core::session::{Command, LogPolicy};
 
-use super::{GLANCE, PATIENCE, audience, pending};
+use super::{COMPLETION, GLANCE, PATIENCE, audience, pending};
 use crate::api;
 use crate::error::{Error, ErrorKind};
 use crate::node::driver::{now, rng};
@@ -85,9 +85,19 @@ impl Node {
         wait_ready(handle).await?;
         mesh.catch_up().await;
         let text = name.clone();
-        let (row, own) = self
-            .ask(mesh, move |db, ground| Ok((ground.topic(db, &text, crate::DEFAULT_SESSION)?, ground.own)))
-            .await?;
+        // A newcomer learns of the topics there are when it learns the keys of what was written before it came.
+        let question = move |db: &_, ground: &Ground| match ground.topic(db, &text) {
+            Ok(row) => Ok((Ok(row), ground.own)),
+            Err(error) if ground.missing.contains_key(&LogId::of_mesh(&ground.id)) => Ok((Err(error), ground.own)),
+            Err(error) => Err(error),
+        };
+        let wait_ms = COMPLETION.as_millis() as u64;
+        let (found, own) = self.ask_until(mesh, wait_ms, question, |(found, _)| found.is_ok()).await?;
+        let row = found.map_err(|error| {
+            Error::new(error.kind(), error.message()).with_hint(
+                "it may be new to you: older parts of the mesh cannot be read here until a member who has their key is online",
+            )
+        })?;
         let log = row.log;
         if !row.followed {
             handle.command(Command::OpenLog { log, policy: LogPolicy::OPEN }).await?;
@@ -146,12 +156,19 @@ impl Node {
     }
 
     pub(in crate::node) async fn post(&self, mesh: &Active, request: api::PostRequest) -> Result<api::Posted, Error> {
-        self.live(mesh).await?;
+        let arrangement = self.live(mesh).await?.shared.arrangement();
         mesh.catch_up().await;
         // Only ids that the caller chose can come twice.
         let _sending = if request.id.is_some() { Some(mesh.sending.lock().await) } else { None };
-        let Plan { log, record, about, .. } =
-            self.ask(mesh, move |db, ground| post::write(db, ground, &request)).await?;
+        let Plan { log, record, about, .. } = match mesh.places.get(arrangement, &request.topic) {
+            Some(place) if post::stands_alone(&request) => post::write_to(place, now().0, &request)?,
+            _ => {
+                let topic = request.topic.clone();
+                let plan = self.ask(mesh, move |db, ground| post::write(db, ground, &request)).await?;
+                mesh.places.put(arrangement, topic, plan.about.place.clone());
+                plan
+            }
+        };
         let at = match about.known {
             Some(at) => Some(at),
             None => self.write(mesh, log, record, GLANCE).await?,

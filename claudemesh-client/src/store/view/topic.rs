@@ -23,40 +23,34 @@ pub(crate) struct TopicRow {
     pub(crate) followed: bool,
     /// What the own member is in it.
     pub(crate) role: TopicRole,
+}
+
+/// What there is to read in a topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct News {
     pub(crate) unread: Unread,
     pub(crate) last: Option<post::PostRow>,
 }
 
 /// For whom topics are listed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Viewer<'a> {
+pub(crate) struct Viewer {
     /// The mesh's row.
     pub(crate) mesh: i64,
     pub(crate) id: MeshId,
     pub(crate) own: MemberId,
     /// Whether the own member is admin or owner now.
     pub(crate) is_admin: bool,
-    /// The session that reads.
-    pub(crate) session: &'a str,
-}
-
-/// What is known of a topic before its room is looked at.
-struct Found {
-    log: LogId,
-    room: Option<i64>,
-    followed: bool,
-    announced: bool,
-    name: String,
-    purpose: Option<String>,
-    private: bool,
 }
 
 /// All topics of a mesh that are known here, #general first, the others by name.
-pub(crate) fn topics(db: &Connection, viewer: &Viewer<'_>) -> rusqlite::Result<Vec<TopicRow>> {
+pub(crate) fn topics(db: &Connection, viewer: &Viewer) -> rusqlite::Result<Vec<TopicRow>> {
     let mut found = vec![general(db, viewer)?];
     found.extend(sql::all(
         db,
-        "SELECT log, room, followed, announced, name, purpose, private FROM (
+        "SELECT log, room, followed, announced, name, purpose, private,
+                (SELECT role FROM topic_role WHERE room = found.room AND member = ?2 ORDER BY key DESC LIMIT 1)
+         FROM (
              SELECT public.log, log.n AS room, COALESCE(log.followed, 0) AS followed, 1 AS announced, public.name AS name,
                     CASE WHEN info.room IS NULL THEN public.purpose ELSE info.purpose END AS purpose,
                     COALESCE(info.private, 0) AS private
@@ -71,10 +65,10 @@ pub(crate) fn topics(db: &Connection, viewer: &Viewer<'_>) -> rusqlite::Result<V
                  SELECT 1 FROM topic_public AS public
                  WHERE public.room IN (SELECT n FROM log WHERE mesh = ?1) AND public.log = log.id
              )
-         ) ORDER BY name, announced DESC, log",
-        [viewer.mesh],
+         ) AS found ORDER BY name, announced DESC, log",
+        params![viewer.mesh, viewer.own.as_bytes()],
         |row| {
-            Ok(Found {
+            Ok(TopicRow {
                 log: sql::log(row, 0)?,
                 room: row.get(1)?,
                 followed: row.get(2)?,
@@ -82,70 +76,37 @@ pub(crate) fn topics(db: &Connection, viewer: &Viewer<'_>) -> rusqlite::Result<V
                 name: row.get(4)?,
                 purpose: row.get(5)?,
                 private: row.get(6)?,
+                role: Standing::from_code(row.get(7)?).role,
             })
         },
     )?);
-    found.into_iter().map(|topic| look(db, viewer, topic)).collect()
+    Ok(found)
 }
 
-/// The topics of this name: more than one when topics that are not announced say they are called so too.
-pub(crate) fn by_name(db: &Connection, viewer: &Viewer<'_>, name: &str) -> rusqlite::Result<Vec<TopicRow>> {
-    Ok(topics(db, viewer)?.into_iter().filter(|topic| topic.name == name).collect())
-}
-
-fn general(db: &Connection, viewer: &Viewer<'_>) -> rusqlite::Result<Found> {
+fn general(db: &Connection, viewer: &Viewer) -> rusqlite::Result<TopicRow> {
     let log = LogId::of_general(&viewer.id);
     let row = sql::first(
         db,
-        "SELECT n, followed FROM log WHERE mesh = ?1 AND id = ?2",
-        params![viewer.mesh, log.as_bytes()],
-        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?)),
+        "SELECT n, followed, (SELECT role FROM topic_role WHERE room = n AND member = ?3 ORDER BY key DESC LIMIT 1)
+         FROM log WHERE mesh = ?1 AND id = ?2",
+        params![viewer.mesh, log.as_bytes(), viewer.own.as_bytes()],
+        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?, row.get(2)?)),
     )?;
-    Ok(Found {
-        log,
-        room: row.map(|(room, _)| room),
-        followed: row.is_some_and(|(_, followed)| followed),
-        announced: true,
-        name: GENERAL.to_owned(),
-        purpose: None,
-        private: false,
-    })
-}
-
-fn look(db: &Connection, viewer: &Viewer<'_>, found: Found) -> rusqlite::Result<TopicRow> {
-    let held = match found.room {
-        Some(room) => sql::first(
-            db,
-            "SELECT role FROM topic_role WHERE room = ?1 AND member = ?2 ORDER BY key DESC LIMIT 1",
-            params![room, viewer.own.as_bytes()],
-            |row| row.get(0),
-        )?,
-        None => None,
-    };
+    let (room, followed, held) = row.map_or((None, false, None), |(room, followed, held)| (Some(room), followed, held));
     let role = match Standing::from_code(held).role {
-        _ if found.log != LogId::of_general(&viewer.id) => Standing::from_code(held).role,
         _ if viewer.is_admin => TopicRole::Lead,
         TopicRole::Observer => TopicRole::Observer,
         _ => TopicRole::Member,
     };
-    let (unread, last) = match found.room {
-        Some(room) => {
-            (unread::unread(db, room, viewer.session)?, post::history(db, room, post::Range::default(), 1)?.pop())
-        }
-        None => (Unread::default(), None),
-    };
-    Ok(TopicRow {
-        log: found.log,
-        room: found.room,
-        name: found.name,
-        purpose: found.purpose,
-        private: found.private,
-        announced: found.announced,
-        followed: found.followed,
-        role,
-        unread,
-        last,
-    })
+    let (name, announced) = (GENERAL.to_owned(), true);
+    Ok(TopicRow { log, room, name, purpose: None, private: false, announced, followed, role })
+}
+
+/// What a session has to read in a topic.
+pub(crate) fn news(db: &Connection, room: Option<i64>, session: &str) -> rusqlite::Result<News> {
+    let Some(room) = room else { return Ok(News::default()) };
+    let last = post::history(db, room, post::Range::default(), 1)?.pop();
+    Ok(News { unread: unread::unread(db, room, session)?, last })
 }
 
 /// Everybody in a topic. Of #general only those are given who were made observers: everyone else of the mesh is in it.

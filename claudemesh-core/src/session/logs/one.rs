@@ -8,7 +8,7 @@ use minicbor::{Decode, Encode};
 use crate::codec::Bytes;
 use crate::hash::Hash;
 use crate::id::{DeviceId, LogId, MemberId, MeshId};
-use crate::log::{BadCommitReason, Chain, EntryKind, HistoryPolicy, LogReader, Past, Record};
+use crate::log::{BadCommitReason, Chain, EntryKind, HistoryPolicy, LogEntry, LogReader, Past, Record};
 use crate::session::LoadError;
 use crate::time::Millis;
 use zeroize::Zeroizing;
@@ -56,6 +56,9 @@ pub struct InFlight {
     /// The tickets of its records, in order.
     #[n(2)]
     pub tickets: Vec<u64>,
+    /// Those of its records that are queued nowhere else, by ticket.
+    #[n(3)]
+    pub carried: BTreeMap<u64, Record>,
 }
 
 /// What is stored of an entry that was verified.
@@ -86,8 +89,8 @@ pub struct LogSnapshot {
     pub epoch_began: (u64, Millis),
     /// Records to be written, by ticket.
     pub queue: BTreeMap<u64, Record>,
-    /// What was sent of them.
-    pub in_flight: Option<InFlight>,
+    /// Entries that were sent, by their per-log seq.
+    pub in_flight: BTreeMap<u64, InFlight>,
 }
 
 impl LogSnapshot {
@@ -103,8 +106,14 @@ impl LogSnapshot {
             next_seq: 1,
             epoch_began: (0, Millis(0)),
             queue: BTreeMap::new(),
-            in_flight: None,
+            in_flight: BTreeMap::new(),
         }
+    }
+
+    /// The highest ticket given out so far.
+    pub(super) fn last_ticket(&self) -> Option<u64> {
+        let sent = self.in_flight.values().flat_map(|flight| flight.tickets.iter().copied());
+        sent.chain(self.queue.keys().next_back().copied()).max()
     }
 
     pub(in crate::session) fn open(&mut self, policy: &LogPolicy) {
@@ -123,10 +132,12 @@ pub(super) struct Link {
     pub(super) refollow: bool,
     /// It names a roster index beyond ours: the request that fetches it, and the index.
     pub(super) waits: Option<(u64, u64)>,
-    /// An append is under way, or its entry has not come back yet.
-    pub(super) busy: bool,
-    /// Where the own append will be seen.
+    /// The per-log seq of an entry of upkeep that is under way, or has not come back yet.
+    pub(super) busy: Option<u64>,
+    /// Where it will be seen.
     pub(super) await_offset: Option<u64>,
+    /// The per-log seq up to which entries with queued records were sent over this connection.
+    pub(super) sent: u64,
     pub(super) retry_at: Option<Millis>,
     /// Old entries are being fetched.
     pub(super) fetches: bool,
@@ -134,6 +145,17 @@ pub(super) struct Link {
     pub(super) quiet_at: Option<Millis>,
     /// When this device mends a missing history link, if nobody has by then.
     pub(super) mends_at: Option<Millis>,
+}
+
+/// An entry under way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) entry: Bytes,
+    pub(super) epoch: u64,
+    /// Its records, in order, by ticket.
+    pub(super) records: BTreeMap<u64, Record>,
+    /// The tickets of those that the store keeps by themselves.
+    pub(super) queued: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -144,8 +166,12 @@ pub(super) struct Log {
     pub(super) sealed: BTreeMap<u64, SealedAt>,
     pub(super) policy: LogPolicy,
     pub(super) next_seq: u64,
+    /// Records to be written, by ticket.
     pub(super) queue: BTreeMap<u64, Record>,
-    pub(super) in_flight: Option<InFlight>,
+    /// Those of them that the store has not been told of.
+    pub(super) unsaved: BTreeSet<u64>,
+    /// Entries under way, by their per-log seq.
+    pub(super) flights: BTreeMap<u64, Flight>,
     pub(super) epoch_began: (u64, Millis),
     /// Somebody could not use the current epoch.
     pub(super) spoiled: bool,
@@ -170,6 +196,15 @@ impl Log {
         if past.0.len() as u64 != tail.offset || ends != tail.hash.0 {
             return Err(LoadError::Malformed);
         }
+        let mut queue = snapshot.queue;
+        let mut flights = BTreeMap::new();
+        for (seq, InFlight { entry, tickets, carried, .. }) in snapshot.in_flight {
+            let queued: Vec<u64> = tickets.iter().filter(|ticket| !carried.contains_key(ticket)).copied().collect();
+            let mut records = carried;
+            records.extend(queued.iter().filter_map(|ticket| queue.remove_entry(ticket)));
+            let epoch = LogEntry::parse(entry.clone()).map_err(|_| LoadError::Malformed)?.body().epoch;
+            flights.insert(seq, Flight { entry, epoch, records, queued });
+        }
         Ok(Self {
             open: snapshot.open,
             reader,
@@ -177,8 +212,9 @@ impl Log {
             sealed: snapshot.sealed,
             policy: snapshot.policy,
             next_seq: snapshot.next_seq.max(1),
-            queue: snapshot.queue,
-            in_flight: snapshot.in_flight,
+            queue,
+            unsaved: BTreeSet::new(),
+            flights,
             epoch_began: snapshot.epoch_began,
             spoiled: false,
             unusable: None,
@@ -196,10 +232,9 @@ impl Log {
         self.reader.tip().tail().offset
     }
 
-    /// Queued records that are in no entry under way.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = (u64, &Record)> {
-        let sent = self.in_flight.as_ref().map_or(&[][..], |flight| &flight.tickets);
-        self.queue.iter().filter(move |(ticket, _)| !sent.contains(ticket)).map(|(ticket, record)| (*ticket, record))
+    /// Records that are not in the log yet.
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len() + self.flights.values().map(|flight| flight.records.len()).sum::<usize>()
     }
 }
 

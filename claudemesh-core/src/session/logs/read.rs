@@ -100,7 +100,7 @@ impl Session {
         log.changed = true;
         cx.persist(Change::LogEntry { log: id, offset, link, sealed });
         if log.link.await_offset.is_some_and(|own| offset >= own) {
-            (log.link.await_offset, log.link.busy) = (None, false);
+            (log.link.await_offset, log.link.busy) = (None, None);
         }
         for event in events {
             self.on_log_event(id, event, cx);

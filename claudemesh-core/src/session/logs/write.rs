@@ -1,18 +1,19 @@
-//! Writing to logs: one entry under way for each, made of what is missing most.
+//! Writing to logs: what is missing most comes first. An entry of upkeep goes alone; of those with queued records some may
+//! be under way at once.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
-use super::one::{InFlight, Log, LogPolicy};
+use super::one::{Flight, InFlight, Log, LogPolicy};
 use super::{KNOCK_AFTER, RETRY_AFTER};
 use crate::codec::Bytes;
 use crate::id::{DeviceId, LogId, MemberId};
 use crate::log::directory::RecordAt;
 use crate::log::{
-    CommitPlan, HistoryPolicy, LogEntry, LogError, MAX_RECORDS, Position, Recipient, Writer, build_bad_commit,
+    CommitPlan, HistoryPolicy, LogEntry, LogError, MAX_RECORDS, Position, Recipient, Record, Writer, build_bad_commit,
     build_commit, build_history_link, build_records, build_rewrap,
 };
 use crate::session::{Action, Change, Context, Fault, Notice, Pending, Session};
@@ -22,6 +23,8 @@ use crate::wire::{self, ErrorCode, Frame};
 /// An epoch is over after this many entries or this time of use, milliseconds.
 const MAX_EPOCH_ENTRIES: u64 = 10_000;
 const MAX_EPOCH_AGE: u64 = 24 * 3600 * 1000;
+/// Entries with queued records that are under way at once.
+const MAX_FLIGHTS: usize = 8;
 /// Bytes of records in one entry.
 const MAX_RECORD_BYTES: usize = 96 * 1024;
 /// How long members that could mend a missing history link or wrap wait for one another, milliseconds for each of them.
@@ -32,7 +35,9 @@ enum Next {
     /// A commit, a link, a wrap, a report: what is read from the state anew each time.
     Upkeep(LogEntry),
     /// Queued records.
-    Records(LogEntry, Vec<u64>),
+    Records(LogEntry, BTreeMap<u64, Record>),
+    /// None before those under way have arrived.
+    Pause,
 }
 
 impl Session {
@@ -58,38 +63,47 @@ impl Session {
         }
         self.fetch_sealed(id, cx);
         let Some(log) = self.logs.open(&id) else { return };
-        if !log.link.followed || log.link.busy || log.link.retry_at.is_some() || log.reader.fork().is_some() {
+        if !log.link.followed || log.link.busy.is_some() || log.link.retry_at.is_some() || log.reader.fork().is_some() {
             return;
         }
-        if let Some(flight) = &log.in_flight {
-            log.link.busy = true;
-            let entry = flight.entry.clone();
-            return self.send_entry(id, entry, cx);
+        let unsent: Vec<(u64, Bytes)> =
+            log.flights.range(log.link.sent + 1..).map(|(seq, flight)| (*seq, flight.entry.clone())).collect();
+        for (seq, entry) in unsent {
+            self.send_entry(id, seq, entry, cx);
         }
-        let Some(next) = self.next_entry(id, cx) else { return };
-        let Some(log) = self.logs.open(&id) else { return };
-        log.link.busy = true;
-        let entry = match next {
-            Next::Upkeep(entry) => {
-                log.next_seq = entry.body().seq + 1;
-                cx.persist(Change::LogSeq { log: id, seq: log.next_seq });
-                entry
+        while let Some(next) = self.next_entry(id, cx) {
+            let Some(log) = self.logs.open(&id) else { return };
+            match next {
+                Next::Pause => return,
+                Next::Upkeep(entry) => {
+                    let seq = entry.body().seq;
+                    log.next_seq = seq + 1;
+                    log.link.busy = Some(seq);
+                    cx.persist(Change::LogSeq { log: id, seq: log.next_seq });
+                    return self.send_entry(id, seq, Bytes(entry.into_bytes()), cx);
+                }
+                Next::Records(entry, records) => {
+                    let (seq, epoch) = (entry.body().seq, entry.body().epoch);
+                    log.next_seq = seq + 1;
+                    cx.persist(Change::LogSeq { log: id, seq: log.next_seq });
+                    let entry = Bytes(entry.into_bytes());
+                    let (carried, queued): (BTreeMap<_, _>, BTreeMap<_, _>) =
+                        records.clone().into_iter().partition(|(ticket, _)| log.unsaved.remove(ticket));
+                    let (tickets, queued) = (records.keys().copied().collect(), queued.into_keys().collect());
+                    let flight = InFlight { entry: entry.clone(), seq, tickets, carried };
+                    cx.persist(Change::LogInFlight { log: id, flight });
+                    log.flights.insert(seq, Flight { entry: entry.clone(), epoch, records, queued });
+                    self.send_entry(id, seq, entry, cx);
+                }
             }
-            Next::Records(entry, tickets) => {
-                let seq = entry.body().seq;
-                log.next_seq = seq + 1;
-                let flight = InFlight { entry: entry.bytes().into(), seq, tickets };
-                log.in_flight = Some(flight.clone());
-                cx.persist(Change::LogSeq { log: id, seq: log.next_seq });
-                cx.persist(Change::LogInFlight { log: id, flight: Some(flight) });
-                entry
-            }
-        };
-        self.send_entry(id, Bytes(entry.into_bytes()), cx);
+        }
     }
 
-    fn send_entry<R>(&mut self, id: LogId, entry: Bytes, cx: &mut Context<'_, R>) {
-        let request = self.request(Pending::LogAppend(id));
+    fn send_entry<R>(&mut self, id: LogId, seq: u64, entry: Bytes, cx: &mut Context<'_, R>) {
+        if let Some(log) = self.logs.open(&id) {
+            log.link.sent = log.link.sent.max(seq);
+        }
+        let request = self.request(Pending::LogAppend(id, seq));
         cx.out.push(Action::Send(Frame::new(request, wire::LogAppend { entry, expected: None })));
     }
 
@@ -98,6 +112,11 @@ impl Session {
             cx.persist(Change::LogOpened { log, policy: LogPolicy::OPEN });
         }
         for (id, log) in &mut self.logs.logs {
+            for ticket in core::mem::take(&mut log.unsaved) {
+                if let Some(record) = log.queue.get(&ticket).cloned() {
+                    cx.out.push(Action::Persist(Change::LogQueued { log: *id, ticket, record }));
+                }
+            }
             if core::mem::take(&mut log.changed) {
                 let change = Change::LogReader { log: *id, snapshot: log.reader.snapshot() };
                 cx.out.insert(0, Action::Persist(change));
@@ -109,13 +128,17 @@ impl Session {
         let own = id == self.logs.own;
         let log = self.logs.logs.get(&id)?;
         let wished = if own { self.wished_records() } else { Vec::new() };
-        let writes = log.waiting().next().is_some() || !wished.is_empty();
+        let writes = !log.queue.is_empty() || !wished.is_empty();
+        let alone = log.flights.is_empty();
         let current = log.reader.keys().current().map(|(epoch, secret)| (epoch, secret.clone()));
         if let Some((bad, reason)) = log.unusable
             && log.reader.keys().secret(bad).is_none()
             && bad == log.reader.tip().epoch()
             && !log.spoiled
         {
+            if !alone {
+                return Some(Next::Pause);
+            }
             return build_bad_commit(&self.log_writer(log), bad, bad, reason).ok().map(Next::Upkeep);
         }
         let must = match &current {
@@ -128,37 +151,49 @@ impl Session {
         };
         let over = writes && current.is_some() && log.is_epoch_over(cx.now);
         if must || over || self.audience_differs(log) {
+            if !alone {
+                return Some(Next::Pause);
+            }
             // By a wrong clock the prekeys of all others look stale, and the epoch would be for this device alone.
             return if self.is_clock_wrong() { None } else { self.commit(id, cx).map(Next::Upkeep) };
         }
         let (epoch, secret) = current?;
-        if let Some(entry) = self.mend(id, epoch, cx) {
-            return Some(Next::Upkeep(entry));
+        if let Some(next) = self.mend(id, epoch, cx) {
+            return Some(next);
         }
         if !writes {
             return None;
         }
         let log = self.logs.logs.get(&id)?;
+        // Entries of two epochs at once might arrive in another order than they were queued in.
+        let turns = log.flights.values().next().is_some_and(|flight| flight.epoch != epoch);
+        if log.flights.len() >= MAX_FLIGHTS || turns || (!alone && !wished.is_empty()) {
+            return Some(Next::Pause);
+        }
         if !wished.is_empty() {
             let entry = build_records(&self.log_writer(log), epoch, &secret, &wished, cx.rng);
             return entry.ok().map(Next::Upkeep);
         }
-        let (mut tickets, mut records, mut bytes) = (Vec::new(), Vec::new(), 0);
-        for (ticket, record) in log.waiting().take(MAX_RECORDS) {
+        let (mut records, mut bytes) = (BTreeMap::new(), 0);
+        for (ticket, record) in log.queue.iter().take(MAX_RECORDS) {
             bytes += record.data.len() + 16;
             if bytes > MAX_RECORD_BYTES && !records.is_empty() {
                 break;
             }
-            tickets.push(ticket);
-            records.push(record.clone());
+            records.insert(*ticket, record.clone());
         }
-        let entry = build_records(&self.log_writer(log), epoch, &secret, &records, cx.rng).ok()?;
-        Some(Next::Records(entry, tickets))
+        let list: Vec<Record> = records.values().cloned().collect();
+        let entry = build_records(&self.log_writer(log), epoch, &secret, &list, cx.rng).ok()?;
+        let log = self.logs.open(&id)?;
+        for ticket in records.keys() {
+            log.queue.remove(ticket);
+        }
+        Some(Next::Records(entry, records))
     }
 
     /// A link to the epoch before, or wraps for devices of the audience that have none: whoever can give them does, after a
     /// while in which another member may have done it.
-    fn mend<R: CryptoRng>(&mut self, id: LogId, epoch: u64, cx: &mut Context<'_, R>) -> Option<LogEntry> {
+    fn mend<R: CryptoRng>(&mut self, id: LogId, epoch: u64, cx: &mut Context<'_, R>) -> Option<Next> {
         let log = self.logs.logs.get(&id)?;
         let opens = log.reader.unlinked().next();
         let unwrapped: Vec<Recipient> = match (&opens, log.reader.tip().audience().is_some()) {
@@ -178,37 +213,39 @@ impl Session {
         if cx.now < at {
             return None;
         }
+        if !log.flights.is_empty() {
+            return Some(Next::Pause);
+        }
         log.link.mends_at = None;
         let log = self.logs.logs.get(&id)?;
         let writer = self.log_writer(log);
         let keys = log.reader.keys();
-        match opens {
+        let entry = match opens {
             Some(opens) => {
                 let (held, before) = (keys.secret(opens)?, keys.secret(opens - 1)?);
-                build_history_link(&writer, epoch, opens, held, before, cx.rng).ok()
+                build_history_link(&writer, epoch, opens, held, before, cx.rng)
             }
-            None => build_rewrap(&writer, epoch, epoch, keys.secret(epoch)?, &unwrapped, cx.rng).ok(),
-        }
+            None => build_rewrap(&writer, epoch, epoch, keys.secret(epoch)?, &unwrapped, cx.rng),
+        };
+        entry.ok().map(Next::Upkeep)
     }
 
     /// An entry of this device is in the log.
     pub(super) fn on_written<R>(&mut self, id: LogId, seq: u64, offset: u64, cx: &mut Context<'_, R>) {
         let Some(log) = self.logs.logs.get_mut(&id) else { return };
-        let Some(flight) = log.in_flight.take_if(|flight| flight.seq == seq) else { return };
-        (log.link.await_offset, log.link.busy) = (None, false);
-        for (index, ticket) in (0..).zip(&flight.tickets) {
-            log.queue.remove(ticket);
+        let Some(flight) = log.flights.remove(&seq) else { return };
+        for (index, ticket) in (0..).zip(flight.records.keys()) {
             if let Some(token) = log.tokens.remove(ticket) {
                 let at: RecordAt = (offset, index);
                 cx.out.push(Action::Notify(Notice::Written { token, result: Ok(at) }));
             }
         }
-        cx.persist(Change::LogDone { log: id, tickets: flight.tickets });
+        cx.persist(Change::LogDone { log: id, seq, tickets: flight.queued });
     }
 
     pub(in crate::session) fn on_log_appended<R: CryptoRng>(
         &mut self,
-        id: LogId,
+        (id, seq): (LogId, u64),
         reply: &wire::LogAppended,
         cx: &mut Context<'_, R>,
     ) {
@@ -217,10 +254,12 @@ impl Session {
         if let Err(LogError::Fork(_)) = log.reader.expect(position, &log.past) {
             return self.fault(Fault::LogFork, cx);
         }
-        if log.tail() >= reply.offset {
-            (log.link.busy, log.link.await_offset) = (false, None);
-        } else {
-            log.link.await_offset = Some(reply.offset);
+        if log.link.busy == Some(seq) {
+            if log.tail() >= reply.offset {
+                (log.link.busy, log.link.await_offset) = (None, None);
+            } else {
+                log.link.await_offset = Some(reply.offset);
+            }
         }
         // The log was made by this append, or following it was refused before: follow it now.
         log.link.refollow |= !log.link.followed;
@@ -228,28 +267,34 @@ impl Session {
 
     pub(in crate::session) fn on_log_append_error<R: CryptoRng>(
         &mut self,
-        id: LogId,
+        (id, seq): (LogId, u64),
         error: &wire::Error,
         cx: &mut Context<'_, R>,
     ) {
         let Some(log) = self.logs.open(&id) else { return };
-        log.link.busy = false;
+        log.link.busy = log.link.busy.filter(|upkeep| *upkeep != seq);
         log.link.retry_at = Some(cx.now.plus(error.retry_after_ms.unwrap_or(RETRY_AFTER)));
+        if error.code.is_retryable() {
+            log.link.sent = log.link.sent.min(seq.saturating_sub(1));
+        }
         let permanent = matches!(error.code, ErrorCode::Forbidden | ErrorCode::TooLarge | ErrorCode::Malformed);
         // The entry is not in the log and never will be: its records go into another one.
-        if let Some(flight) = log.in_flight.take_if(|_| !error.code.is_retryable()) {
+        if !error.code.is_retryable()
+            && let Some(flight) = log.flights.remove(&seq)
+        {
             if permanent {
-                for ticket in &flight.tickets {
-                    log.queue.remove(ticket);
-                    let token = log.tokens.remove(ticket);
-                    let result = Err(error.code);
-                    cx.out.extend(token.map(|token| Action::Notify(Notice::Written { token, result })));
+                for token in flight.records.keys().filter_map(|ticket| log.tokens.remove(ticket)) {
+                    cx.out.push(Action::Notify(Notice::Written { token, result: Err(error.code) }));
                 }
-                cx.persist(Change::LogDone { log: id, tickets: flight.tickets });
+                cx.persist(Change::LogDone { log: id, seq, tickets: flight.queued });
             } else {
-                cx.persist(Change::LogInFlight { log: id, flight: None });
+                log.unsaved.extend(flight.records.keys().filter(|ticket| !flight.queued.contains(ticket)));
+                log.queue.extend(flight.records);
+                cx.persist(Change::LogDone { log: id, seq, tickets: Vec::new() });
+                self.persist_logs(cx);
             }
         }
+        let Some(log) = self.logs.open(&id) else { return };
         match error.code {
             ErrorCode::HeadMoved | ErrorCode::UnknownHead | ErrorCode::StaleEpoch => {
                 log.link.retry_at = Some(cx.now.plus(error.retry_after_ms.unwrap_or(20)));

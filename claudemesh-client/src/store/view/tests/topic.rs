@@ -1,8 +1,8 @@
-use super::super::topic::{TopicRow, Viewer, by_name, members, topics};
+use super::super::topic::{News, TopicRow, Viewer, members, news, topics};
 use super::super::unread::{Unread, mark_read};
 use super::*;
 
-const VIEWER: Viewer<'_> = Viewer { mesh: 1, id: MESH, own: OWN, is_admin: false, session: "main" };
+const VIEWER: Viewer = Viewer { mesh: 1, id: MESH, own: OWN, is_admin: false };
 
 fn announced(name: &str, log: LogId, purpose: Option<&str>) -> Topic {
     Topic { log, name: name.parse().unwrap(), purpose: purpose.map(Into::into) }
@@ -12,8 +12,12 @@ fn names(town: &Town) -> Vec<(String, bool)> {
     topics(&town.db, &VIEWER).unwrap().into_iter().map(|topic| (topic.name, topic.announced)).collect()
 }
 
+fn by_name(town: &Town, name: &str) -> Vec<TopicRow> {
+    topics(&town.db, &VIEWER).unwrap().into_iter().filter(|topic| topic.name == name).collect()
+}
+
 fn one(town: &Town, name: &str) -> TopicRow {
-    let found = by_name(&town.db, &VIEWER, name).unwrap();
+    let found = by_name(town, name);
     assert_eq!(found.len(), 1, "{name}");
     found.into_iter().next().unwrap()
 }
@@ -59,7 +63,7 @@ fn a_topic_is_listed_by_what_the_mesh_and_itself_say() {
     town.write(MESH_ROOM, CARL, [announced("ops", log(30), None), announced("a", log(31), None)]);
     let expected = [("general", true), ("a", true), ("ops", true), ("ops", false)];
     assert_eq!(names(&town), expected.map(|(name, announced)| (name.to_string(), announced)));
-    assert_eq!(by_name(&town.db, &VIEWER, "ops").unwrap().len(), 2, "no guess");
+    assert_eq!(by_name(&town, "ops").len(), 2, "no guess");
     let foreign = Viewer { mesh: 2, id: MeshId::from_bytes([6; 32]), ..VIEWER };
     assert_eq!(topics(&town.db, &foreign).unwrap().len(), 1, "another mesh");
 }
@@ -71,7 +75,7 @@ fn an_announced_topic_keeps_its_name_and_takes_the_purpose_of_its_info() {
     assert!(town.says(TOPIC, BOB, TopicInfo { purpose: Some("new".into()), ..info("other", Visibility::Public) }));
     let topic = one(&town, "deploys");
     assert_eq!((topic.purpose.as_deref(), topic.room, topic.announced), (Some("new"), Some(TOPIC), true));
-    assert_eq!(by_name(&town.db, &VIEWER, "other").unwrap(), []);
+    assert_eq!(by_name(&town, "other"), []);
 }
 
 #[test]
@@ -81,10 +85,12 @@ fn a_topic_shows_what_is_new() {
     town.write(TOPIC, BOB, [role(ANN, TopicRole::Member)]);
     let at = town.write(TOPIC, BOB, [text(1, "a"), Post { mentions: vec![ANN], ..text(2, "b") }, text(3, "c")]);
     let ops = one(&town, "ops");
-    assert_eq!((ops.role, ops.unread), (TopicRole::Member, Unread { posts: 3, mentions: 1 }));
-    assert_eq!(ops.last.unwrap().text, "c");
+    assert_eq!((ops.role, ops.room), (TopicRole::Member, Some(TOPIC)));
+    let before = news(&town.db, ops.room, "main").unwrap();
+    assert_eq!((before.unread, before.last.unwrap().text.as_str()), (Unread { posts: 3, mentions: 1 }, "c"));
     mark_read(&town.db, TOPIC, "main", (at, 1)).unwrap();
-    assert_eq!(one(&town, "ops").unread, Unread { posts: 1, mentions: 0 });
+    assert_eq!(news(&town.db, ops.room, "main").unwrap().unread, Unread { posts: 1, mentions: 0 });
+    assert_eq!(news(&town.db, None, "main").unwrap(), News::default());
 }
 
 #[test]
