@@ -82,7 +82,7 @@ struct Active {
     handle: Option<Handle>,
     /// Sends that name their own id, one at a time.
     sending: tokio::sync::Mutex<()>,
-    places: rooms::Places,
+    known: rooms::Known,
 }
 
 impl Active {
@@ -253,7 +253,7 @@ impl Node {
                 row: Mutex::new(row),
                 handle,
                 sending: Default::default(),
-                places: Default::default(),
+                known: Default::default(),
             });
         self.meshes.write().await.push(active.clone());
         Ok(active)

@@ -12,6 +12,7 @@ pub(crate) mod task;
 pub(crate) mod topic;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use claudemesh_core::address::{Candidate, Name};
 use claudemesh_core::log::Record;
@@ -43,9 +44,9 @@ pub(crate) struct Ground {
     pub(crate) id: MeshId,
     pub(crate) own: MemberId,
     pub(crate) is_admin: bool,
-    pub(crate) people: BTreeMap<MemberId, Person>,
+    pub(crate) people: Arc<BTreeMap<MemberId, Person>>,
     /// Logs of which something cannot be read here yet, with the epochs whose secret is missing.
-    pub(crate) missing: BTreeMap<LogId, Vec<u64>>,
+    pub(crate) missing: Arc<BTreeMap<LogId, Vec<u64>>>,
     /// Now, in milliseconds.
     pub(crate) now: u64,
 }

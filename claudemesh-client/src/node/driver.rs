@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use claudemesh_core::log::Record;
+use claudemesh_core::log::{EntryKind, Record};
 use claudemesh_core::log::directory::RecordAt;
 use claudemesh_core::record::{Topic, TopicInfo, TopicMember};
-use claudemesh_core::session::{Action, Append, AppendError, Change, Command, Input, Notice, Outgoing, Session};
+use claudemesh_core::session::{Action, Append, AppendError, Change, Command, Input, Notice, Outgoing, Session, Snapshot};
 use claudemesh_core::wire::{ErrorCode, Frame};
 use claudemesh_core::{LogId, MessageId, Millis};
 use rand_core::UnwrapErr;
@@ -34,7 +34,7 @@ pub(crate) use handle::{Handle, Start, stopped};
 /// Inputs handled before a commit.
 const MAX_BATCH: usize = 512;
 /// Mail that waited arrives without a pause of this length.
-const SETTLED: Duration = Duration::from_millis(150);
+const SETTLED: Duration = Duration::from_millis(100);
 /// The pause after a failed commit.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 /// The warning for numbers that were skipped inside a lane.
@@ -93,14 +93,17 @@ struct Batch {
     stop: Option<oneshot::Sender<()>>,
 }
 
-/// Whether a topic may come, go or change what the own member may do in it.
+/// Whether a change may alter who is who, what can be read, which topics there are or what the own member may do in them.
 fn rearranges(change: &Change) -> bool {
+    let names = |record: &Record| matches!(record.kind, Topic::KIND | TopicInfo::KIND | TopicMember::KIND);
     match change {
-        Change::Roster { .. } | Change::LogOpened { .. } | Change::LogClosed { .. } => true,
-        Change::LogRecords(opened) => opened
-            .records
-            .iter()
-            .any(|record| matches!(record.kind, Topic::KIND | TopicInfo::KIND | TopicMember::KIND)),
+        Change::Roster { .. }
+        | Change::LogOpened { .. }
+        | Change::LogClosed { .. }
+        | Change::LogUnsealed { .. }
+        | Change::LogEpoch { .. } => true,
+        Change::LogEntry { link, sealed, .. } => sealed.is_some() || link.kind != Some(EntryKind::Records),
+        Change::LogRecords(opened) => opened.late || Snapshot::names(opened) || opened.records.iter().any(names),
         _ => false,
     }
 }

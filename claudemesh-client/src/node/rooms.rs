@@ -4,7 +4,7 @@ mod calls;
 mod topics;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use claudemesh_core::log::Record;
@@ -31,22 +31,33 @@ const COMPLETION: Duration = Duration::from_secs(5);
 /// How long a post waits for it before it counts as queued.
 const GLANCE: Duration = Duration::from_secs(2);
 
-/// Where posts went a moment ago, by the topic's name, as long as nothing was rearranged.
+/// What was found out a moment ago, as long as nothing was rearranged.
 #[derive(Debug, Default)]
-pub(super) struct Places(Mutex<(u64, HashMap<String, Place>)>);
+pub(super) struct Known(Mutex<(u64, Findings)>);
 
-impl Places {
-    fn get(&self, arrangement: u64, topic: &str) -> Option<Place> {
+#[derive(Debug, Default)]
+struct Findings {
+    ground: Option<Ground>,
+    /// Where posts go, by the topic's name.
+    places: HashMap<String, Place>,
+}
+
+impl Known {
+    fn get<T>(&self, arrangement: u64, pick: impl FnOnce(&Findings) -> Option<T>) -> Option<T> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.1.get(topic).filter(|_| known.0 == arrangement).cloned()
+        if known.0 == arrangement { pick(&known.1) } else { None }
     }
 
-    fn put(&self, arrangement: u64, topic: String, place: Place) {
+    fn put(&self, arrangement: u64, put: impl FnOnce(&mut Findings)) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.0 != arrangement || known.1.len() >= MAX_PLACES {
-            *known = (arrangement, HashMap::new());
+        if known.0 != arrangement || known.1.places.len() >= MAX_PLACES {
+            *known = (arrangement, Findings::default());
         }
-        known.1.insert(topic, place);
+        put(&mut known.1);
+    }
+
+    fn place(&self, arrangement: u64, topic: &str) -> Option<Place> {
+        self.get(arrangement, |known| known.places.get(topic).cloned())
     }
 }
 
@@ -59,8 +70,10 @@ fn ground(mesh: i64, session: &Session, row: &MeshRow) -> Ground {
         live: member.is_live(),
         is_admin: member.role != claudemesh_core::roster::Role::Member,
     };
-    // What is sealed opens when its secret has been learned and its entries were fetched again.
+    // What is sealed opens when its secret has been learned and its entries were fetched again. Whoever has just joined has
+    // not seen everything yet.
     let is_sealed = |log: &LogId| session.log_size(log).is_some_and(|(_, sealed)| sealed > 0);
+    let is_new = |log: &LogId| *log == LogId::of_mesh(&session.mesh()) && !session.is_introduced();
     let missing = session.logs().map(|log| (log, session.missing_epochs(&log).collect::<Vec<_>>()));
     let own = session.member();
     Ground {
@@ -68,16 +81,22 @@ fn ground(mesh: i64, session: &Session, row: &MeshRow) -> Ground {
         id: session.mesh(),
         own,
         is_admin: session.roster().member(&own).is_some_and(|member| person(member).is_admin),
-        people: session.roster().members().map(|member| (member.id, person(member))).collect(),
-        missing: missing.filter(|(log, epochs)| !epochs.is_empty() || is_sealed(log)).collect(),
+        people: Arc::new(session.roster().members().map(|member| (member.id, person(member))).collect()),
+        missing: Arc::new(missing.filter(|(log, epochs)| !epochs.is_empty() || is_sealed(log) || is_new(log)).collect()),
         now: now().0,
     }
 }
 
 impl Node {
     pub(super) async fn ground(mesh: &Active) -> Result<Ground, Error> {
+        let arrangement = mesh.handle()?.shared.arrangement();
+        if let Some(known) = mesh.known.get(arrangement, |known| known.ground.clone()) {
+            return Ok(Ground { now: now().0, ..known });
+        }
         let store_row = mesh.store_row;
-        mesh.look(move |session, row| ground(store_row, session, row)).await
+        let found = mesh.look(move |session, row| ground(store_row, session, row)).await?;
+        mesh.known.put(arrangement, |known| known.ground = Some(found.clone()));
+        Ok(found)
     }
 
     /// Asks the views.

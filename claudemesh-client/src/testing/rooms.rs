@@ -1,6 +1,7 @@
 //! Conversations and shared knowledge of the far end: the real records and the real views, over a log that is only a count.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use claudemesh_core::log::Record;
 use claudemesh_core::log::directory::RecordAt;
@@ -93,8 +94,8 @@ impl FakeMesh {
             id: self.info.id.parse().map_err(|_| internal(&self.info.id))?,
             own,
             is_admin: people.get(&own).is_some_and(|person| person.is_admin),
-            people,
-            missing: BTreeMap::new(),
+            people: Arc::new(people),
+            missing: Arc::default(),
             now,
         })
     }

@@ -54,6 +54,13 @@ impl Session {
     }
 
     /// What this device has to say of itself and has not said yet.
+    /// Whether the mesh's own log, as far as it was read, gives this member the name it wished: what was written before that
+    /// is known by then, or known to be missing.
+    #[must_use]
+    pub fn is_introduced(&self) -> bool {
+        self.name.as_deref().is_none_or(|name| self.directory.name_of(&self.member) == Some(name))
+    }
+
     pub(super) fn wished_records(&self) -> Vec<Record> {
         let mut records = Vec::new();
         if let Some(name) = &self.name

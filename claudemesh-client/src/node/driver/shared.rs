@@ -72,7 +72,8 @@ impl Shared {
         }
     }
 
-    /// Counts commits by which a topic may have come, gone or changed what the own member may do in it.
+    /// Counts commits that may have altered who is who, what can be read, which topics there are or what the own member may
+    /// do in them.
     pub(crate) fn arrangement(&self) -> u64 {
         self.arrangement.load(Ordering::Acquire)
     }

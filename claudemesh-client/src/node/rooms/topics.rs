@@ -160,12 +160,12 @@ impl Node {
         mesh.catch_up().await;
         // Only ids that the caller chose can come twice.
         let _sending = if request.id.is_some() { Some(mesh.sending.lock().await) } else { None };
-        let Plan { log, record, about, .. } = match mesh.places.get(arrangement, &request.topic) {
+        let Plan { log, record, about, .. } = match mesh.known.place(arrangement, &request.topic) {
             Some(place) if post::stands_alone(&request) => post::write_to(place, now().0, &request)?,
             _ => {
                 let topic = request.topic.clone();
                 let plan = self.ask(mesh, move |db, ground| post::write(db, ground, &request)).await?;
-                mesh.places.put(arrangement, topic, plan.about.place.clone());
+                mesh.known.put(arrangement, |known| drop(known.places.insert(topic, plan.about.place.clone())));
                 plan
             }
         };

@@ -170,6 +170,10 @@ impl Session {
         if log.flights.len() >= MAX_FLIGHTS || turns || (!alone && !wished.is_empty()) {
             return Some(Next::Pause);
         }
+        // What comes meanwhile goes together into the next entry, unless it fills one.
+        if !alone && log.queue.len() < MAX_RECORDS {
+            return Some(Next::Pause);
+        }
         if !wished.is_empty() {
             let entry = build_records(&self.log_writer(log), epoch, &secret, &wished, cx.rng);
             return entry.ok().map(Next::Upkeep);
