@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use claudemesh_core::MeshId;
 use claudemesh_core::session::{Change, Snapshot};
@@ -28,6 +29,9 @@ pub(crate) use write::now_ms;
 
 use crate::error::{Error, ErrorKind};
 
+/// New posts are taken into the index when there are so many, or when nothing was asked for so long.
+const INDEX_POSTS: usize = 1024;
+const INDEX_AFTER: Duration = Duration::from_millis(250);
 /// Commits gathered into one transaction.
 const MAX_GATHERED: usize = 256;
 
@@ -64,6 +68,8 @@ pub(crate) struct State {
     pub(crate) db: Connection,
     pub(crate) seen: write::SeenCache,
     logs: log::LogRows,
+    /// Posts that are not in the index yet, or more.
+    new_posts: usize,
 }
 
 /// A handle to the store thread; the thread ends with the last handle.
@@ -85,10 +91,14 @@ impl Store {
     pub(crate) fn open(path: Option<&Path>) -> Result<Self, Error> {
         let mut db = schema::open(path)?;
         rejoin::settle(&mut db)?;
+        let new_posts = usize::from(view::search::is_behind(&db).map_err(db_error)?);
         let (requests, queue) = mpsc::channel();
         thread::Builder::new()
             .name("claudemesh-store".into())
-            .spawn(move || run(State { db, seen: write::SeenCache::default(), logs: log::LogRows::default() }, &queue))
+            .spawn(move || {
+                let (seen, logs) = (write::SeenCache::default(), log::LogRows::default());
+                run(State { db, seen, logs, new_posts }, &queue);
+            })
             .map_err(|error| Error::new(ErrorKind::Internal, "cannot start the store thread").with_source(error))?;
         let log = path.map(|path| {
             let mut log = path.as_os_str().to_owned();
@@ -152,9 +162,30 @@ fn gone() -> Error {
     Error::new(ErrorKind::Internal, "the store has stopped")
 }
 
+/// The next request. While there is none for a while, the index catches up.
+fn next(state: &mut State, queue: &mpsc::Receiver<Request>) -> Option<Request> {
+    if state.new_posts >= INDEX_POSTS {
+        index(state);
+    }
+    if state.new_posts > 0 {
+        match queue.recv_timeout(INDEX_AFTER) {
+            Ok(request) => return Some(request),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return None,
+            Err(mpsc::RecvTimeoutError::Timeout) => index(state),
+        }
+    }
+    queue.recv().ok()
+}
+
+fn index(state: &mut State) {
+    if let Err(error) = write::index(state) {
+        tracing::warn!(kind = error.kind().code(), "new posts are not in the index yet");
+    }
+}
+
 fn run(mut state: State, queue: &mpsc::Receiver<Request>) {
     let mut carried = None;
-    while let Some(request) = carried.take().or_else(|| queue.recv().ok()) {
+    while let Some(request) = carried.take().or_else(|| next(&mut state, queue)) {
         let first = match request {
             Request::Run(job) => {
                 job(&mut state);

@@ -218,6 +218,15 @@ impl Node {
         Ok(api::Sent { id: id.to_string(), state, to, reason })
     }
 
+    /// How far a message to a topic or to everyone has got: waiting to be written, or in the log.
+    async fn room_state(&self, mesh: &Active, id: MessageId) -> Result<Option<api::State>, Error> {
+        if mesh.look(move |session, _| session.is_writing(id.as_bytes())).await? {
+            return Ok(Some(api::State::Queued));
+        }
+        let written = self.ask(mesh, move |db, ground| post::is_written(db, ground, &id)).await?;
+        Ok(written.then_some(api::State::Accepted))
+    }
+
     pub(super) async fn wait_for(&self, mesh: &Active, request: api::WaitRequest) -> Result<api::Sent, Error> {
         let id = message_id(&request.id)?;
         let deadline = Instant::now() + Duration::from_millis(request.timeout_ms.min(24 * 3600 * 1000));
@@ -226,7 +235,7 @@ impl Node {
             committed.mark_unchanged();
             let rows = match self.rows(mesh, id).await {
                 Ok(rows) => rows,
-                Err(unknown) => match self.ask(mesh, move |db, ground| post::state(db, ground, &id)).await? {
+                Err(unknown) => match self.room_state(mesh, id).await? {
                     // A message to a topic or to everyone gets no further than its log.
                     Some(api::State::Queued) => match tokio::time::timeout_at(deadline, committed.changed()).await {
                         Ok(Ok(())) => continue,

@@ -190,11 +190,7 @@ pub(crate) fn mark_read(db: &Connection, ground: &Ground, request: &api::TopicRe
     Ok(place)
 }
 
-/// How far a message to a topic or to everyone has got: waiting to be written, or in the log.
-pub(crate) fn state(db: &Connection, ground: &Ground, id: &MessageId) -> Result<Option<api::State>, Error> {
-    if crate::store::log::is_queued(db, ground.mesh, id).map_err(db_error)? {
-        return Ok(Some(api::State::Queued));
-    }
-    let posted = post::is_own(db, ground.mesh, id).map_err(db_error)?;
-    Ok(posted.then_some(api::State::Accepted))
+/// Whether a message to a topic or to everyone is in its log.
+pub(crate) fn is_written(db: &Connection, ground: &Ground, id: &MessageId) -> Result<bool, Error> {
+    post::is_own(db, ground.mesh, id).map_err(db_error)
 }

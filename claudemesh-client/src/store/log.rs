@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use claudemesh_core::codec::{self, Bytes};
 use claudemesh_core::log::{EntryKind, Record};
+use claudemesh_core::record::Post;
 use claudemesh_core::session::{Change, InFlight, LogLink, LogPolicy, LogRecords, LogSnapshot, LogUse, SealedAt, Snapshot};
-use claudemesh_core::{DeviceId, LogId, MemberId, MessageId, Millis};
+use claudemesh_core::{DeviceId, LogId, MemberId, Millis};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::load::{corrupt, rows};
@@ -101,6 +102,14 @@ pub(super) fn apply(tx: &Connection, mesh: i64, change: &Change, rows: &mut LogR
             tickets.iter().try_for_each(|ticket| sql.execute(params![mesh, number(*ticket)]).map(drop))
         }
         _ => Ok(()),
+    }
+}
+
+/// How many posts a change brings.
+pub(super) fn posts(change: &Change) -> usize {
+    match change {
+        Change::LogRecords(opened) => opened.records.iter().filter(|record| record.kind == Post::KIND).count(),
+        _ => 0,
     }
 }
 
@@ -271,13 +280,3 @@ pub(super) fn forget(tx: &Connection, which: &str, mesh: i64) -> rusqlite::Resul
 
 /// Tables of logs with a column for the mesh.
 pub(super) const TABLES: [&str; 3] = ["log", "log_queue", "directory"];
-
-/// Whether a record that names this message waits to be written.
-pub(crate) fn is_queued(db: &Connection, mesh: i64, id: &MessageId) -> rusqlite::Result<bool> {
-    db.prepare_cached(
-        "SELECT 1 FROM log_queue WHERE mesh = ?1 AND instr(data, ?2) > 0
-         UNION ALL
-         SELECT 1 FROM log_flight WHERE log IN (SELECT n FROM log WHERE mesh = ?1) AND instr(data, ?2) > 0",
-    )?
-    .exists(params![mesh, id.as_bytes()])
-}

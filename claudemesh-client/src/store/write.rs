@@ -10,6 +10,7 @@ use claudemesh_core::session::{Change, InboxBody, InboxRow, MessageState};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::log::{self, LogRows};
+use super::view::search;
 use super::{Extra, State, db_error};
 use crate::error::Error;
 
@@ -21,13 +22,10 @@ pub(crate) struct SeenCache(BTreeMap<Lane, Runs>);
 
 /// Commits batches in one transaction; `durable` says whether they have to survive a power failure at once.
 pub(super) fn commit(state: &mut State, batch: &[(i64, Vec<Change>, Vec<Extra>)], durable: bool) -> Result<(), Error> {
-    let result = if durable {
-        try_commit(state, batch)
-    } else {
-        let relaxed = state.db.execute_batch("PRAGMA synchronous = NORMAL").map_err(db_error);
-        let result = relaxed.and_then(|()| try_commit(state, batch));
-        state.db.execute_batch("PRAGMA synchronous = FULL").map_err(db_error).and(result)
-    };
+    let result =
+        if durable { try_commit(state, batch) } else { relaxed(state, |state| try_commit(state, batch)) };
+    let changes = batch.iter().flat_map(|(_, changes, _)| changes);
+    state.new_posts += changes.map(log::posts).sum::<usize>();
     if result.is_err() {
         // What was cached may be ahead of the disk now.
         state.seen.0.clear();
@@ -36,8 +34,24 @@ pub(super) fn commit(state: &mut State, batch: &[(i64, Vec<Change>, Vec<Extra>)]
     result
 }
 
+/// Takes new posts into the index. A power failure may take it back: then it is done again.
+pub(super) fn index(state: &mut State) -> Result<(), Error> {
+    state.new_posts = 0;
+    relaxed(state, |state| {
+        let tx = state.db.transaction().map_err(db_error)?;
+        search::index_new(&tx).map_err(db_error)?;
+        tx.commit().map_err(db_error)
+    })
+}
+
+/// Without waiting for the disk.
+fn relaxed(state: &mut State, work: impl FnOnce(&mut State) -> Result<(), Error>) -> Result<(), Error> {
+    let result = state.db.execute_batch("PRAGMA synchronous = NORMAL").map_err(db_error).and_then(|()| work(state));
+    state.db.execute_batch("PRAGMA synchronous = FULL").map_err(db_error).and(result)
+}
+
 fn try_commit(state: &mut State, batch: &[(i64, Vec<Change>, Vec<Extra>)]) -> Result<(), Error> {
-    let State { db, seen, logs } = state;
+    let State { db, seen, logs, .. } = state;
     let tx = db.transaction().map_err(db_error)?;
     let mut touched = BTreeMap::new();
     for (mesh, changes, extra) in batch {

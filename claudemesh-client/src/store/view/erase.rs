@@ -2,13 +2,14 @@
 
 use rusqlite::Connection;
 
-use super::{rebuild, span};
+use super::{rebuild, search, span};
 
 /// Deleting a text from an index costs about as much as indexing this many.
 const DELETE_COST: i64 = 8;
 
 /// Erases all that is known of some rooms, texts and indices included. Rooms that go together are best erased together.
 pub(crate) fn rooms(tx: &Connection, rooms: &[i64]) -> rusqlite::Result<()> {
+    search::index_new(tx)?;
     erase_texts(
         tx,
         rooms,

@@ -168,7 +168,7 @@ pub(super) fn insert(
     if inserted == 0 {
         return Ok(());
     }
-    sql::run(tx, "INSERT INTO post_text (rowid, text) VALUES (?1, ?2)", params![key, post.text])?;
+    sql::run(tx, "INSERT INTO post_new (key) VALUES (?1)", [key])?;
     if status != SHOWN {
         ignore(tx, room.n, 1)?;
         return choose_first(tx, room, &author.member, &post.id);

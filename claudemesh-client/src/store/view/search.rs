@@ -201,6 +201,21 @@ pub(crate) struct Hit {
     pub(crate) snippet: Snippet,
 }
 
+/// Takes new posts into the index. They are gathered until then: an index grows at less cost by many texts at once.
+pub(crate) fn index_new(tx: &Connection) -> rusqlite::Result<()> {
+    sql::run(
+        tx,
+        "INSERT INTO post_text (rowid, text) SELECT post.key, post.text FROM post_new CROSS JOIN post USING (key)",
+        [],
+    )?;
+    sql::run(tx, "DELETE FROM post_new", []).map(drop)
+}
+
+/// Whether there are posts that are not in the index yet.
+pub(crate) fn is_behind(db: &Connection) -> rusqlite::Result<bool> {
+    sql::exists(db, "SELECT 1 FROM post_new", [])
+}
+
 /// Shown posts of a mesh that fit a query, the best first.
 pub(crate) fn posts(
     db: &Connection,
@@ -209,6 +224,11 @@ pub(crate) fn posts(
     query: &Query,
     limit: u32,
 ) -> rusqlite::Result<Vec<Hit>> {
+    if is_behind(db)? {
+        let tx = db.unchecked_transaction()?;
+        index_new(&tx)?;
+        tx.commit()?;
+    }
     let sql = format!(
         "SELECT {columns}, log.id, snippet(post_text, 0, char(2), char(3), '…', {SNIPPET_WORDS})
          FROM post_text JOIN post ON post.key = post_text.rowid JOIN log ON log.n = post.key >> 45

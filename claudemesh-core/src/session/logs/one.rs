@@ -53,12 +53,9 @@ pub struct InFlight {
     /// Its per-log seq.
     #[n(1)]
     pub seq: u64,
-    /// The tickets of its records, in order.
+    /// The tickets of its records, in order. Those that are not queued by themselves are in the entry alone.
     #[n(2)]
     pub tickets: Vec<u64>,
-    /// Those of its records that are queued nowhere else, by ticket.
-    #[n(3)]
-    pub carried: BTreeMap<u64, Record>,
 }
 
 /// What is stored of an entry that was verified.
@@ -158,6 +155,28 @@ pub(super) struct Flight {
     pub(super) queued: Vec<u64>,
 }
 
+impl Flight {
+    /// Takes up an entry under way, with those of its records that were queued by themselves.
+    fn load(flight: InFlight, reader: &LogReader, queue: &mut BTreeMap<u64, Record>) -> Result<Self, LoadError> {
+        let InFlight { entry, tickets, .. } = flight;
+        let parsed = LogEntry::parse(entry.clone()).map_err(|_| LoadError::Malformed)?;
+        let (mut records, mut queued) = (BTreeMap::new(), Vec::new());
+        for ticket in &tickets {
+            if let Some(record) = queue.remove(ticket) {
+                records.insert(*ticket, record);
+                queued.push(*ticket);
+            }
+        }
+        if queued.len() < tickets.len() {
+            let opened = reader.open(&parsed).map_err(|_| LoadError::Malformed)?;
+            for (ticket, record) in tickets.into_iter().zip(opened) {
+                records.entry(ticket).or_insert(record);
+            }
+        }
+        Ok(Self { entry, epoch: parsed.body().epoch, records, queued })
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Log {
     pub(super) open: bool,
@@ -198,12 +217,8 @@ impl Log {
         }
         let mut queue = snapshot.queue;
         let mut flights = BTreeMap::new();
-        for (seq, InFlight { entry, tickets, carried, .. }) in snapshot.in_flight {
-            let queued: Vec<u64> = tickets.iter().filter(|ticket| !carried.contains_key(ticket)).copied().collect();
-            let mut records = carried;
-            records.extend(queued.iter().filter_map(|ticket| queue.remove_entry(ticket)));
-            let epoch = LogEntry::parse(entry.clone()).map_err(|_| LoadError::Malformed)?.body().epoch;
-            flights.insert(seq, Flight { entry, epoch, records, queued });
+        for (seq, flight) in snapshot.in_flight {
+            flights.insert(seq, Flight::load(flight, &reader, &mut queue)?);
         }
         Ok(Self {
             open: snapshot.open,

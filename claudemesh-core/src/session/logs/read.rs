@@ -126,10 +126,13 @@ impl Session {
                 }
                 log.spoiled = false;
                 log.epoch_began = (log.tail(), cx.now);
-                if history == HistoryPolicy::None {
-                    log.reader.keys_mut().erase_below(epoch);
-                }
                 cx.persist(Change::LogEpoch { log: id, began: log.epoch_began });
+                if history == HistoryPolicy::None {
+                    self.queue_flights(id, cx);
+                    if let Some(log) = self.logs.open(&id) {
+                        log.reader.keys_mut().erase_below(epoch);
+                    }
+                }
             }
             LogEvent::EpochLearned { .. } if id == self.logs.own => {
                 self.presence_due = Some(cx.now);

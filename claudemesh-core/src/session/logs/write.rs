@@ -87,10 +87,9 @@ impl Session {
                     log.next_seq = seq + 1;
                     cx.persist(Change::LogSeq { log: id, seq: log.next_seq });
                     let entry = Bytes(entry.into_bytes());
-                    let (carried, queued): (BTreeMap<_, _>, BTreeMap<_, _>) =
-                        records.clone().into_iter().partition(|(ticket, _)| log.unsaved.remove(ticket));
-                    let (tickets, queued) = (records.keys().copied().collect(), queued.into_keys().collect());
-                    let flight = InFlight { entry: entry.clone(), seq, tickets, carried };
+                    let tickets: Vec<u64> = records.keys().copied().collect();
+                    let queued = tickets.iter().copied().filter(|ticket| !log.unsaved.remove(ticket)).collect();
+                    let flight = InFlight { entry: entry.clone(), seq, tickets };
                     cx.persist(Change::LogInFlight { log: id, flight });
                     log.flights.insert(seq, Flight { entry: entry.clone(), epoch, records, queued });
                     self.send_entry(id, seq, entry, cx);
@@ -232,6 +231,28 @@ impl Session {
             None => build_rewrap(&writer, epoch, epoch, keys.secret(epoch)?, &unwrapped, cx.rng),
         };
         entry.ok().map(Next::Upkeep)
+    }
+
+    /// Whether a record that has these bytes in it waits to be written.
+    #[must_use]
+    pub fn is_writing(&self, bytes: &[u8]) -> bool {
+        let holds = |record: &Record| record.data.windows(bytes.len().max(1)).any(|part| part == bytes);
+        let logs = self.logs.logs.values();
+        logs.flat_map(|log| log.queue.values().chain(log.flights.values().flat_map(|flight| flight.records.values())))
+            .any(holds)
+    }
+
+    /// Queues the records of entries under way by themselves, before the secret that opens those entries is erased.
+    pub(super) fn queue_flights<R>(&mut self, id: LogId, cx: &mut Context<'_, R>) {
+        let Some(log) = self.logs.open(&id) else { return };
+        for flight in log.flights.values_mut() {
+            for (ticket, record) in &flight.records {
+                if !flight.queued.contains(ticket) {
+                    flight.queued.push(*ticket);
+                    cx.persist(Change::LogQueued { log: id, ticket: *ticket, record: record.clone() });
+                }
+            }
+        }
     }
 
     /// An entry of this device is in the log.
