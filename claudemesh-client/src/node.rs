@@ -246,15 +246,14 @@ impl Node {
             }
             started.ok()
         };
-        let active =
-            Arc::new(Active {
-                id,
-                store_row: row.row,
-                row: Mutex::new(row),
-                handle,
-                sending: Default::default(),
-                known: Default::default(),
-            });
+        let active = Arc::new(Active {
+            id,
+            store_row: row.row,
+            row: Mutex::new(row),
+            handle,
+            sending: Default::default(),
+            known: Default::default(),
+        });
         self.meshes.write().await.push(active.clone());
         Ok(active)
     }

@@ -14,8 +14,10 @@ mod write;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
@@ -108,18 +110,13 @@ impl Store {
         Ok(Self { requests, log })
     }
 
-    /// Commits changes of one mesh; when `durable`, answered after they are on disk.
-    pub(crate) async fn commit(
-        &self,
-        mesh: i64,
-        changes: Vec<Change>,
-        extra: Vec<Extra>,
-        durable: bool,
-    ) -> Result<(), Error> {
+    /// Commits changes of one mesh; when `durable`, answered after they are on disk. The commit is under way at once.
+    pub(crate) fn commit(&self, mesh: i64, changes: Vec<Change>, extra: Vec<Extra>, durable: bool) -> Committed {
         let (reply, answer) = oneshot::channel();
         let commit = Commit { mesh, changes, extra, durable, reply };
-        self.requests.send(Request::Commit(commit)).map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        // When the thread is gone, so is the sender's end: the answer says it.
+        let _ = self.requests.send(Request::Commit(commit));
+        Committed(answer)
     }
 
     /// Brings everything committed so far to the disk.
@@ -155,6 +152,18 @@ impl Store {
     /// What a session starts from.
     pub(crate) async fn load(&self, mesh: i64, id: MeshId) -> Result<Snapshot, Error> {
         self.run(move |state| load::snapshot(&state.db, mesh, id)).await
+    }
+}
+
+/// A commit under way.
+#[derive(Debug)]
+pub(crate) struct Committed(oneshot::Receiver<Result<(), Error>>);
+
+impl Future for Committed {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(|answer| answer.unwrap_or_else(|_| Err(gone())))
     }
 }
 

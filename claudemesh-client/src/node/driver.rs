@@ -1,16 +1,19 @@
 //! One task per mesh: it owns the session and the connection, feeds the one and carries out what it asks.
 //!
-//! Everything at hand is handled as one batch, committed in one transaction, and only then sent. When the commit fails the
+//! Everything at hand is handled as one batch, committed in one transaction, and only then sent; what comes meanwhile is
+//! handled, and makes the next batch. When the commit fails the
 //! session is thrown away and loaded anew, exactly as after a crash.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use claudemesh_core::log::{EntryKind, Record};
 use claudemesh_core::log::directory::RecordAt;
+use claudemesh_core::log::{EntryKind, Record};
 use claudemesh_core::record::{Topic, TopicInfo, TopicMember};
-use claudemesh_core::session::{Action, Append, AppendError, Change, Command, Input, Notice, Outgoing, Session, Snapshot};
+use claudemesh_core::session::{
+    Action, Append, AppendError, Change, Command, Input, Notice, Outgoing, Session, Snapshot,
+};
 use claudemesh_core::wire::{ErrorCode, Frame};
 use claudemesh_core::{LogId, MessageId, Millis};
 use rand_core::UnwrapErr;
@@ -22,7 +25,7 @@ use super::held::{Depth, depth};
 use super::transport::{self, Link, LinkEvent};
 use crate::api::MemberRef;
 use crate::error::Error;
-use crate::store::{Extra, now_ms};
+use crate::store::{Committed, Extra, now_ms};
 
 mod handle;
 mod late;
@@ -35,6 +38,8 @@ pub(crate) use handle::{Handle, Start, stopped};
 const MAX_BATCH: usize = 512;
 /// Mail that waited arrives without a pause of this length.
 const SETTLED: Duration = Duration::from_millis(100);
+/// How long a newcomer waits at most to learn who is who.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The pause after a failed commit.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 /// The warning for numbers that were skipped inside a lane.
@@ -82,6 +87,7 @@ struct SendReply {
 
 #[derive(Default)]
 struct Batch {
+    inputs: usize,
     changes: Vec<Change>,
     extra: Vec<Extra>,
     frames: Vec<Frame>,
@@ -108,6 +114,37 @@ fn rearranges(change: &Change) -> bool {
     }
 }
 
+/// A batch whose commit is under way.
+struct UnderWay {
+    /// None when there is nothing to commit.
+    committed: Option<Committed>,
+    batch: Batch,
+    depth: Depth,
+    eventful: BTreeSet<MessageId>,
+    answered: Vec<(AppendReply, Result<u64, AppendError>)>,
+    brings_mail: bool,
+    rearranges: bool,
+}
+
+/// Nothing of a batch will be on disk.
+fn refuse(error: &Error, batch: Batch) {
+    let copy = || Error::new(error.kind(), error.message()).with_hint(error.hint().unwrap_or_default());
+    for reply in batch.replies {
+        let _ = reply.send(Err(copy()));
+    }
+    for SendReply { reply, .. } in batch.sends {
+        let _ = reply.send(Err(copy()));
+    }
+}
+
+/// Waits for the commit under way.
+async fn committed(under_way: &mut Option<UnderWay>) -> Result<(), Error> {
+    match under_way.as_mut().and_then(|under_way| under_way.committed.as_mut()) {
+        Some(committed) => committed.await,
+        None => Ok(()),
+    }
+}
+
 struct PendingAppend {
     extra: Option<Extra>,
     reply: AppendReply,
@@ -118,8 +155,6 @@ struct Driver {
     start: Start,
     shared: Arc<Shared>,
     orders: mpsc::Receiver<Order>,
-    /// What came during a commit.
-    put_off: VecDeque<Order>,
     late: Late,
     events: mpsc::Sender<(u64, LinkEvent)>,
     incoming: mpsc::Receiver<(u64, LinkEvent)>,
@@ -132,41 +167,66 @@ struct Driver {
     writes: BTreeMap<u64, WriteReply>,
     /// When the mail that waited counts as arrived.
     settles: Option<tokio::time::Instant>,
+    /// How long that may be put off.
+    patience: Option<tokio::time::Instant>,
 }
 
 impl Driver {
     async fn run(mut self) {
+        // What came since the last commit began is handled while it is under way, and committed after it.
+        let (mut batch, mut under_way) = (Batch::default(), None);
         loop {
-            let mut batch = Batch::default();
             let wait = self.session.deadline().map(|at| Duration::from_millis(at.since(now())));
+            let free = batch.inputs < MAX_BATCH;
             tokio::select! {
-                () = std::future::ready(()), if !self.put_off.is_empty() => {}
-                Some(event) = self.incoming.recv() => self.on_event(event, &mut batch),
-                order = self.orders.recv() => match order {
+                result = committed(&mut under_way), if under_way.is_some() => {
+                    let Some(concluded) = under_way.take() else { continue };
+                    if let Err(error) = result {
+                        refuse(&error, concluded.batch);
+                        refuse(&error, std::mem::take(&mut batch));
+                        self.recover(&error).await;
+                        continue;
+                    }
+                    if self.conclude(concluded) {
+                        return;
+                    }
+                }
+                Some(event) = self.incoming.recv(), if free => self.on_event(event, &mut batch),
+                order = self.orders.recv(), if free => match order {
                     Some(order) => self.on_order(order, &mut batch),
                     None => return,
                 },
                 synced = self.late.synced(&self.start.store), if self.late.is_syncing() => match synced {
                     Ok(frames) => self.send(frames),
                     Err(error) => {
+                        // What is being committed is told first: it may well be on disk.
+                        match (committed(&mut under_way).await, under_way.take()) {
+                            (Ok(()), Some(begun)) => {
+                                if self.conclude(begun) {
+                                    return;
+                                }
+                            }
+                            (Err(error), Some(begun)) => refuse(&error, begun.batch),
+                            (_, None) => {}
+                        }
+                        refuse(&error, std::mem::take(&mut batch));
                         self.recover(&error).await;
                         continue;
                     }
                 },
                 () = tokio::time::sleep_until(self.settles.unwrap_or_else(tokio::time::Instant::now)), if self.settles.is_some() => {
-                    self.settles = None;
-                    self.shared.caught_up.send_replace(true);
+                    self.settle();
                 }
-                () = tokio::time::sleep(wait.unwrap_or(Duration::MAX)), if wait.is_some() => {
+                () = tokio::time::sleep(wait.unwrap_or(Duration::MAX)), if wait.is_some() && under_way.is_none() => {
                     self.feed(Input::Tick, &mut batch);
                 }
             }
+            if under_way.is_some() || batch.inputs == 0 {
+                continue;
+            }
             // Whoever is about to ask for something shares this commit.
             tokio::task::yield_now().await;
-            while let Some(order) = self.put_off.pop_front() {
-                self.on_order(order, &mut batch);
-            }
-            for _ in 0..MAX_BATCH {
+            while batch.inputs < MAX_BATCH {
                 if let Ok(event) = self.incoming.try_recv() {
                     self.on_event(event, &mut batch);
                 } else if let Ok(order) = self.orders.try_recv() {
@@ -176,13 +236,28 @@ impl Driver {
                 }
             }
             self.feed(Input::Flush, &mut batch);
-            if self.finish(batch).await {
+            let begun = self.begin(std::mem::take(&mut batch));
+            if begun.committed.is_some() {
+                under_way = Some(begun);
+            } else if self.conclude(begun) {
                 return;
             }
         }
     }
 
+    /// Nothing has come for a while. A newcomer waits a little longer for members to hand on who is who.
+    fn settle(&mut self) {
+        let now = tokio::time::Instant::now();
+        if self.session.is_acquainted() || self.patience.is_none_or(|until| now >= until) {
+            self.settles = None;
+            self.shared.caught_up.send_replace(true);
+        } else {
+            self.settles = Some(now + SETTLED);
+        }
+    }
+
     fn feed(&mut self, input: Input<'_>, batch: &mut Batch) {
+        batch.inputs += 1;
         for action in self.session.handle(input, now(), &mut rng()) {
             match action {
                 Action::Persist(change) => batch.changes.push(change),
@@ -247,12 +322,15 @@ impl Driver {
                 batch.replies.push(reply);
             }
             Order::Look(look) => look(&self.session),
-            Order::Stop(reply) => batch.stop = Some(reply),
+            Order::Stop(reply) => {
+                batch.inputs += 1;
+                batch.stop = Some(reply);
+            }
         }
     }
 
-    /// Commits, then sends and tells; true when the driver ends.
-    async fn finish(&mut self, mut batch: Batch) -> bool {
+    /// Begins to commit a batch.
+    fn begin(&mut self, mut batch: Batch) -> UnderWay {
         let answered = self.take_appends(&mut batch);
         let roster = batch.notices.iter().filter_map(|notice| match notice {
             Notice::Roster(applied) => Some(super::view::roster_event(applied)),
@@ -260,29 +338,27 @@ impl Driver {
         });
         let roster: Vec<Extra> = roster.collect();
         batch.extra.extend(roster);
-        if self.settles.is_some() && batch.changes.iter().any(|change| matches!(change, Change::Inbox(_))) {
-            self.settles = Some(tokio::time::Instant::now() + SETTLED);
-        }
         let eventful = eventful(&batch);
         let awaited = !batch.replies.is_empty() || !batch.sends.is_empty();
         let depth = depth(&batch.changes, !batch.extra.is_empty(), awaited);
-        if !batch.changes.is_empty() || !batch.extra.is_empty() {
-            let changes = std::mem::take(&mut batch.changes);
-            let rearranged = changes.iter().any(rearranges);
-            if let Err(error) = self.commit(changes, std::mem::take(&mut batch.extra), depth).await {
-                let copy = || Error::new(error.kind(), error.message()).with_hint(error.hint().unwrap_or_default());
-                for reply in batch.replies {
-                    let _ = reply.send(Err(copy()));
-                }
-                for SendReply { reply, .. } in batch.sends {
-                    let _ = reply.send(Err(copy()));
-                }
-                self.recover(&error).await;
-                return false;
-            }
-            if rearranged {
-                self.shared.rearranged();
-            }
+        let (changes, extra) = (std::mem::take(&mut batch.changes), std::mem::take(&mut batch.extra));
+        let brings_mail = changes.iter().any(|change| matches!(change, Change::Inbox(_)));
+        let rearranges = changes.iter().any(rearranges);
+        let committed = (!changes.is_empty() || !extra.is_empty())
+            .then(|| self.start.store.commit(self.start.row, changes, extra, depth == Depth::Durable));
+        UnderWay { committed, batch, depth, eventful, answered, brings_mail, rearranges }
+    }
+
+    /// Sends and tells what was committed; true when the driver ends.
+    fn conclude(&mut self, concluded: UnderWay) -> bool {
+        let UnderWay { committed, mut batch, depth, eventful, answered, brings_mail, rearranges } = concluded;
+        if self.settles.is_some() && brings_mail {
+            self.settles = Some(tokio::time::Instant::now() + SETTLED);
+        }
+        if rearranges {
+            self.shared.rearranged();
+        }
+        if committed.is_some() {
             self.shared.committed.send_modify(|count| *count += 1);
         }
         let frames = std::mem::take(&mut batch.frames).into_iter().map(Frame::encode).collect();
@@ -317,21 +393,6 @@ impl Driver {
         }
     }
 
-    /// Commits; who only wants to look does not wait for it.
-    async fn commit(&mut self, changes: Vec<Change>, extra: Vec<Extra>, depth: Depth) -> Result<(), Error> {
-        let durable = depth == Depth::Durable;
-        let mut committed = std::pin::pin!(self.start.store.commit(self.start.row, changes, extra, durable));
-        loop {
-            tokio::select! {
-                result = &mut committed => return result,
-                Some(order) = self.orders.recv(), if self.put_off.len() < MAX_BATCH => match order {
-                    Order::Look(look) => look(&self.session),
-                    order => self.put_off.push_back(order),
-                }
-            }
-        }
-    }
-
     /// Roster appends that are done; what belongs to them is committed with their entry.
     fn take_appends(&mut self, batch: &mut Batch) -> Vec<(AppendReply, Result<u64, AppendError>)> {
         let mut answered = Vec::new();
@@ -357,7 +418,8 @@ impl Driver {
                 self.shared.set_error(None);
                 self.shared.ready.send_replace(true);
                 if !*self.shared.caught_up.borrow() {
-                    self.settles = Some(tokio::time::Instant::now() + SETTLED);
+                    let now = tokio::time::Instant::now();
+                    (self.settles, self.patience) = (Some(now + SETTLED), Some(now + PATIENCE));
                 }
                 tracing::info!(mesh = %self.start.mesh.short(), "connected");
             }

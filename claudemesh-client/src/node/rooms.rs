@@ -82,7 +82,9 @@ fn ground(mesh: i64, session: &Session, row: &MeshRow) -> Ground {
         own,
         is_admin: session.roster().member(&own).is_some_and(|member| person(member).is_admin),
         people: Arc::new(session.roster().members().map(|member| (member.id, person(member))).collect()),
-        missing: Arc::new(missing.filter(|(log, epochs)| !epochs.is_empty() || is_sealed(log) || is_new(log)).collect()),
+        missing: Arc::new(
+            missing.filter(|(log, epochs)| !epochs.is_empty() || is_sealed(log) || is_new(log)).collect(),
+        ),
         now: now().0,
     }
 }

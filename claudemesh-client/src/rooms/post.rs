@@ -29,7 +29,12 @@ pub(crate) fn stands_alone(request: &api::PostRequest) -> bool {
 
 /// Plans a post that [`stands_alone`], where the caller knows that it may go.
 pub(crate) fn write_to(place: Place, now: u64, request: &api::PostRequest) -> Result<Plan<About>, Error> {
-    plan(place, now, request, Draft { id: super::id_or_new(None, now)?, reply_to: None, mentions: Vec::new(), known: None })
+    plan(
+        place,
+        now,
+        request,
+        Draft { id: super::id_or_new(None, now)?, reply_to: None, mentions: Vec::new(), known: None },
+    )
 }
 
 pub(crate) fn write(db: &Connection, ground: &Ground, request: &api::PostRequest) -> Result<Plan<About>, Error> {

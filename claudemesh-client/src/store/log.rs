@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use claudemesh_core::codec::{self, Bytes};
 use claudemesh_core::log::{EntryKind, Record};
 use claudemesh_core::record::Post;
-use claudemesh_core::session::{Change, InFlight, LogLink, LogPolicy, LogRecords, LogSnapshot, LogUse, SealedAt, Snapshot};
+use claudemesh_core::session::{
+    Change, InFlight, LogLink, LogPolicy, LogRecords, LogSnapshot, LogUse, SealedAt, Snapshot,
+};
 use claudemesh_core::{DeviceId, LogId, MemberId, Millis};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 

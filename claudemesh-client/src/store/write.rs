@@ -22,8 +22,7 @@ pub(crate) struct SeenCache(BTreeMap<Lane, Runs>);
 
 /// Commits batches in one transaction; `durable` says whether they have to survive a power failure at once.
 pub(super) fn commit(state: &mut State, batch: &[(i64, Vec<Change>, Vec<Extra>)], durable: bool) -> Result<(), Error> {
-    let result =
-        if durable { try_commit(state, batch) } else { relaxed(state, |state| try_commit(state, batch)) };
+    let result = if durable { try_commit(state, batch) } else { relaxed(state, |state| try_commit(state, batch)) };
     let changes = batch.iter().flat_map(|(_, changes, _)| changes);
     state.new_posts += changes.map(log::posts).sum::<usize>();
     if result.is_err() {

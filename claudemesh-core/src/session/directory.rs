@@ -7,6 +7,7 @@ use super::message::{InboxBody, InboxRow};
 use super::{Action, Change, Context, Notice, Session};
 use crate::address::Name;
 use crate::envelope::{Content, ContentBody};
+use crate::id::LogId;
 use crate::log::directory::{Directory, DirectoryRecord};
 use crate::log::{Membership, Record};
 
@@ -59,6 +60,14 @@ impl Session {
     #[must_use]
     pub fn is_introduced(&self) -> bool {
         self.name.as_deref().is_none_or(|name| self.directory.name_of(&self.member) == Some(name))
+    }
+
+    /// Whether everything in the mesh's own log, as far as it is known here, could be read.
+    #[must_use]
+    pub fn is_acquainted(&self) -> bool {
+        let own = LogId::of_mesh(&self.mesh);
+        let nothing_sealed = self.log_size(&own).is_some_and(|(_, sealed)| sealed == 0);
+        self.is_introduced() && nothing_sealed && self.missing_epochs(&own).next().is_none()
     }
 
     pub(super) fn wished_records(&self) -> Vec<Record> {

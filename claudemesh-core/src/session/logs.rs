@@ -88,8 +88,7 @@ impl Logs {
         let mut new = Vec::from([own, LogId::of_general(&mesh)]);
         new.retain(|id| !snapshots.contains_key(id));
         snapshots.extend(new.iter().map(|id| (*id, LogSnapshot::new(LogPolicy::OPEN))));
-        let next_ticket =
-            snapshots.values().filter_map(LogSnapshot::last_ticket).max().map_or(1, |it| it + 1);
+        let next_ticket = snapshots.values().filter_map(LogSnapshot::last_ticket).max().map_or(1, |it| it + 1);
         let mut logs = BTreeMap::new();
         for (id, snapshot) in snapshots {
             logs.insert(id, Log::load(mesh, id, device, snapshot)?);

@@ -72,7 +72,8 @@ async fn fill(newcomer: &Mesh, posts: usize) -> Fallible<Duration> {
     let started = Instant::now();
     topic.join().await?;
     loop {
-        let api::Topic { unread, .. } = newcomer.topics().await?.into_iter().find(|it| it.name == TOPIC).ok_or("no topic")?;
+        let api::Topic { unread, .. } =
+            newcomer.topics().await?.into_iter().find(|it| it.name == TOPIC).ok_or("no topic")?;
         if unread >= posts as u64 {
             return Ok(started.elapsed());
         }

@@ -65,7 +65,8 @@ pub(crate) async fn tailing(options: &Options, readers: usize, report: &mut Repo
     let mut tasks = JoinSet::<Fallible<()>>::new();
     for _ in 0..readers {
         let context = jetstream::new(async_nats::connect(&options.nats).await?);
-        let ordered = context.get_stream(STREAM).await?.create_consumer(consumer::pull::OrderedConfig::default()).await?;
+        let ordered =
+            context.get_stream(STREAM).await?.create_consumer(consumer::pull::OrderedConfig::default()).await?;
         let (mut messages, count) = (ordered.messages().await?, read.clone());
         tasks.spawn(async move {
             while let Some(message) = messages.next().await {

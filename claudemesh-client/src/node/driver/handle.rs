@@ -1,6 +1,6 @@
 //! Starting a driver, and what the node holds of it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use claudemesh_core::session::{Command, Fault, Identity, Session};
@@ -50,7 +50,6 @@ impl Handle {
             start,
             shared: shared.clone(),
             orders: queue,
-            put_off: VecDeque::new(),
             late: Late::default(),
             events,
             incoming,
@@ -61,6 +60,7 @@ impl Handle {
             appends: BTreeMap::new(),
             writes: BTreeMap::new(),
             settles: None,
+            patience: None,
         };
         tokio::spawn(driver.run());
         Ok(Self { orders, shared })

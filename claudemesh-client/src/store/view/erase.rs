@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{rebuild, search, span};
+use super::{rebuild, search, span, unread};
 
 /// Deleting a text from an index costs about as much as indexing this many.
 const DELETE_COST: i64 = 8;
@@ -28,10 +28,11 @@ pub(crate) fn rooms(tx: &Connection, rooms: &[i64]) -> rusqlite::Result<()> {
         for sql in [
             "DELETE FROM notification WHERE key BETWEEN ?1 AND ?2",
             "DELETE FROM room_record WHERE key BETWEEN ?1 AND ?2",
-            "DELETE FROM post_count WHERE chunk BETWEEN ?1 >> 14 AND ?2 >> 14",
         ] {
             tx.execute(sql, [low, high])?;
         }
+        let chunks = [unread::chunk(low), unread::chunk(high)];
+        tx.execute("DELETE FROM post_count WHERE chunk BETWEEN ?1 AND ?2", chunks)?;
         rebuild::clear(tx, *room)?;
         tx.execute("DELETE FROM room_ignored WHERE room = ?1", [room])?;
         tx.execute("DELETE FROM topic_read WHERE room = ?1", [room])?;

@@ -8,8 +8,8 @@ use rusqlite::{Connection, params};
 
 use super::{key as key_of, span, sql};
 
-/// Bits of a key that tell the place in a chunk: 256 entries.
-const CHUNK_BITS: u32 = 14;
+/// Bits of a key that tell the place in a chunk: 32 entries.
+const CHUNK_BITS: u32 = 11;
 
 /// Unread posts of others, and those of them that mention the own member.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
