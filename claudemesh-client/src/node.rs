@@ -118,6 +118,10 @@ impl Active {
             .with_hint(format!("`claudemesh inbox --mesh {label}` still shows what came; {then}"))
     }
 
+    fn has_caught_up(&self) -> bool {
+        self.handle.as_ref().is_none_or(|handle| *handle.shared.caught_up.borrow())
+    }
+
     /// Right after a start, what waited at the broker belongs to an answer; an unreachable one does not hold it up.
     async fn catch_up(&self) {
         if let Some(handle) = &self.handle {

@@ -128,6 +128,18 @@ fn fingerprint(message: &Outgoing) -> [u8; 32] {
 
 impl Node {
     pub(super) async fn send_text(&self, mesh: &Active, request: api::SendRequest) -> Result<api::Sent, Error> {
+        let again = (!mesh.has_caught_up()).then(|| request.clone());
+        match (self.send_once(mesh, request).await, again) {
+            // Whoever has just joined learns the names of others in a moment.
+            (Err(error), Some(request)) if error.kind() == ErrorKind::NotFound => {
+                mesh.catch_up().await;
+                self.send_once(mesh, request).await
+            }
+            (sent, _) => sent,
+        }
+    }
+
+    async fn send_once(&self, mesh: &Active, request: api::SendRequest) -> Result<api::Sent, Error> {
         let [to] = &request.to[..] else {
             return Err(
                 Error::new(ErrorKind::Usage, "a message goes to exactly one address").with_hint("name one recipient")

@@ -15,7 +15,7 @@ Usage: cargo xtask bench -- [OPTIONS]
   --pairs N         pairs of sender and receiver (default: 8)
   --window N        messages under way for each pair (default: 32)
   --size N          bytes of a message or post (default: 256)
-  --posts N         posts under way for the writer of a topic (default: 256)
+  --posts N         posts under way for the writer of a topic (default: 1024)
   --readers N       readers of a topic that many read (default: 50)
   --history N       posts of a long topic (default: 100000)
   --devices N       devices of a mesh whose epoch is rotated, 511 at most (default: 500)
@@ -77,7 +77,7 @@ impl Options {
             pairs: 8,
             window: 32,
             size: 256,
-            posts: 256,
+            posts: 1024,
             readers: 50,
             history: 100_000,
             devices: 500,
