@@ -120,7 +120,7 @@ fn erase_one_of_two(others: u8) {
         assert_eq!(left(table, "room"), [GENERAL_ROOM], "{table}");
     }
     assert_eq!(left("topic_read", "room"), [0; 0]);
-    assert_eq!(left("post_count", "chunk >> 31"), [GENERAL_ROOM]);
+    assert_eq!(left("post_count", "chunk >> 34"), [GENERAL_ROOM]);
     for table in ["post_text", "memory_text"] {
         town.db.execute(&format!("INSERT INTO {table} ({table}, rank) VALUES ('integrity-check', 1)"), []).unwrap();
     }

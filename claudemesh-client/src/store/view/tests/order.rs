@@ -125,6 +125,7 @@ fn check(entries: &[(Written, bool)], batched: bool) -> Result<(), TestCaseError
     let whole = Room { n: room, mesh: entry.mesh, scope: entry.scope, own: OWN, now: 1 };
     rebuild::rebuild(&mixed.db, &whole).unwrap();
     prop_assert_eq!(contents(&ordered.db, sure), contents(&mixed.db, sure), "folded anew");
+    super::super::search::index_new(&mixed.db).unwrap();
     for table in ["post_text", "memory_text"] {
         let check = format!("INSERT INTO {table} ({table}, rank) VALUES ('integrity-check', 1)");
         mixed.db.execute(&check, []).unwrap();
