@@ -21,7 +21,7 @@ use std::thread;
 use claudemesh_core::MeshId;
 use claudemesh_core::session::{Change, Snapshot};
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 pub(crate) use query::{EventRow, InboxItem, MeshColumn, MeshRow, MessageRow, NewMesh, StoredInvite};
 pub(crate) use write::now_ms;
@@ -64,6 +64,7 @@ pub(crate) struct State {
     pub(crate) db: Connection,
     pub(crate) seen: write::SeenCache,
     logs: log::LogRows,
+    retention: Arc<Notify>,
 }
 
 /// A handle to the store thread; the thread ends with the last handle.
@@ -72,6 +73,8 @@ pub(crate) struct Store {
     requests: mpsc::Sender<Request>,
     /// The write-ahead log; none in memory.
     log: Option<Arc<Path>>,
+    /// Told when a topic may keep its posts for another time than before.
+    pub(crate) retention: Arc<Notify>,
 }
 
 impl std::fmt::Debug for Store {
@@ -86,16 +89,23 @@ impl Store {
         let mut db = schema::open(path)?;
         rejoin::settle(&mut db)?;
         let (requests, queue) = mpsc::channel();
+        let retention = Arc::<Notify>::default();
+        let state = State {
+            db,
+            seen: write::SeenCache::default(),
+            logs: log::LogRows::default(),
+            retention: Arc::clone(&retention),
+        };
         thread::Builder::new()
             .name("claudemesh-store".into())
-            .spawn(move || run(State { db, seen: write::SeenCache::default(), logs: log::LogRows::default() }, &queue))
+            .spawn(move || run(state, &queue))
             .map_err(|error| Error::new(ErrorKind::Internal, "cannot start the store thread").with_source(error))?;
         let log = path.map(|path| {
             let mut log = path.as_os_str().to_owned();
             log.push("-wal");
             Arc::from(PathBuf::from(log))
         });
-        Ok(Self { requests, log })
+        Ok(Self { requests, log, retention })
     }
 
     /// Commits changes of one mesh; when `durable`, answered after they are on disk.
@@ -184,6 +194,9 @@ fn run(mut state: State, queue: &mpsc::Receiver<Request>) {
             }
         }
         let result = write::commit(&mut state, &batch, durable);
+        if result.is_ok() && batch.iter().flat_map(|(_, changes, _)| changes).any(log::concerns_retention) {
+            state.retention.notify_one();
+        }
         for reply in replies {
             let answer = result.as_ref().copied().map_err(|error| {
                 let mut copy = Error::new(error.kind(), error.message());

@@ -98,12 +98,34 @@ pub enum Command {
     },
     /// Follows a log no longer.
     CloseLog(LogId),
+    /// Says who has left a private log and is to lose it: with the next write, or soon when this device leads. Holds until
+    /// the log's next epoch; whoever a policy set later names is let in all the same.
+    LeaversOfLog {
+        /// The log.
+        log: LogId,
+        /// Those who left, all of them.
+        members: BTreeSet<MemberId>,
+        /// Whether to begin an epoch for it although nothing is to be written.
+        leads: bool,
+    },
     /// Tells members that a private log is open to them.
     InviteToLog {
         /// The log.
         log: LogId,
         /// The members.
         members: Vec<MemberId>,
+    },
+    /// Drops entries of a log at the broker; admins and owners. Answered by [`Notice::Written`] under the same token, with
+    /// [`ErrorCode::OffsetMoved`] when the log is not what it was any more.
+    Compact {
+        /// Names the request.
+        token: u64,
+        /// The log.
+        log: LogId,
+        /// What to drop: entries with records, at most [`crate::log::MAX_COMPACTED`].
+        offsets: Vec<u64>,
+        /// The last offset of the log for which this was decided.
+        tail: u64,
     },
     /// Writes a record to a log; answered by [`Notice::Written`] under the same token.
     Write {
@@ -261,6 +283,7 @@ enum Pending {
     LogFollow(LogId),
     LogAppend(LogId),
     LogRange(LogId),
+    LogTail(LogId),
     Other,
 }
 
@@ -387,7 +410,9 @@ impl Session {
             Command::SetLabel(label) => self.wished_label = Some(label),
             Command::OpenLog { log, policy } => self.open_log(log, policy, cx),
             Command::CloseLog(log) => self.close_log(log, cx),
+            Command::LeaversOfLog { log, members, leads } => self.note_leavers(log, members, leads),
             Command::InviteToLog { log, members } => self.invite_to_log(log, &members, cx),
+            Command::Compact { token, log, offsets, tail } => self.compact_log(token, log, offsets, tail, cx),
             Command::Write { token, log, record } => self.write_record(token, log, record, cx),
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use claudemesh_core::log::Record;
 use claudemesh_core::log::directory::RecordAt;
+use claudemesh_core::record::TopicMember;
 use claudemesh_core::session::{Action, Append, AppendError, Change, Command, Input, Notice, Outgoing, Session};
 use claudemesh_core::wire::{ErrorCode, Frame};
 use claudemesh_core::{LogId, MessageId, Millis};
@@ -66,6 +67,8 @@ pub(crate) enum Order {
     Append { append: Append, extra: Option<Extra>, reply: AppendReply },
     /// Writes a record to a log; `reply` hears when it is on disk here, `done` its address in the log.
     Write { log: LogId, record: Record, reply: Reply<()>, done: WriteReply },
+    /// Drops entries of a log, decided when it ended at `tail`; `done` hears what became of it.
+    Compact { log: LogId, offsets: Vec<u64>, tail: u64, done: WriteReply },
     /// Looks at the session.
     Look(Box<dyn FnOnce(&Session) + Send>),
     /// Ends the driver.
@@ -90,6 +93,17 @@ struct Batch {
     connect: bool,
     disconnect: bool,
     stop: Option<oneshot::Sender<()>>,
+}
+
+/// Whether a change can bear on who is to read a private log.
+fn concerns_members(change: &Change) -> bool {
+    match change {
+        Change::LogEpoch { .. } => true,
+        Change::LogRecords(opened) => {
+            opened.late || opened.records.iter().any(|record| record.kind == TopicMember::KIND)
+        }
+        _ => false,
+    }
 }
 
 struct PendingAppend {
@@ -230,6 +244,12 @@ impl Driver {
                 self.feed(Input::Command(Command::Write { token, log, record }), batch);
                 batch.replies.push(reply);
             }
+            Order::Compact { log, offsets, tail, done } => {
+                self.next_token += 1;
+                let token = self.next_token;
+                self.writes.insert(token, done);
+                self.feed(Input::Command(Command::Compact { token, log, offsets, tail }), batch);
+            }
             Order::Look(look) => look(&self.session),
             Order::Stop(reply) => batch.stop = Some(reply),
         }
@@ -251,6 +271,7 @@ impl Driver {
         let awaited = !batch.replies.is_empty() || !batch.sends.is_empty();
         let depth = depth(&batch.changes, !batch.extra.is_empty(), awaited);
         if !batch.changes.is_empty() || !batch.extra.is_empty() {
+            let members = batch.changes.iter().any(concerns_members);
             let changes = std::mem::take(&mut batch.changes);
             if let Err(error) = self.commit(changes, std::mem::take(&mut batch.extra), depth).await {
                 let copy = || Error::new(error.kind(), error.message()).with_hint(error.hint().unwrap_or_default());
@@ -264,6 +285,9 @@ impl Driver {
                 return false;
             }
             self.shared.committed.send_modify(|count| *count += 1);
+            if members {
+                self.shared.members.send_modify(|count| *count += 1);
+            }
         }
         let frames = std::mem::take(&mut batch.frames).into_iter().map(Frame::encode).collect();
         let frames = self.late.committed(depth, frames, &self.start.store);

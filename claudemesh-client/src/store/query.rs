@@ -4,6 +4,8 @@ use claudemesh_core::session::MessageState;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use zeroize::Zeroizing;
 
+use super::view::event::{self, Told};
+use super::view::retention;
 use super::{Store, db_error};
 use crate::error::{Error, ErrorKind};
 
@@ -62,8 +64,19 @@ pub(crate) struct InboxItem {
 #[derive(Clone, Debug)]
 pub(crate) enum EventRow {
     Message(Box<InboxItem>),
-    Receipt { id: [u8; 16], member: [u8; 32], state: MessageState },
-    Roster { change: String, member: Option<[u8; 32]>, index: u64 },
+    Receipt {
+        id: [u8; 16],
+        member: [u8; 32],
+        state: MessageState,
+    },
+    Roster {
+        change: String,
+        member: Option<[u8; 32]>,
+        index: u64,
+    },
+    Room(Box<Told>),
+    /// What it told of is not there any more.
+    Gone,
 }
 
 /// An invite made here.
@@ -320,6 +333,10 @@ impl Store {
                 .query_map(params![mesh, after as i64, limit], |row| {
                     let position = row.get::<_, i64>(0)? as u64;
                     let event = match row.get::<_, i64>(1)? {
+                        kind if event::is_told(kind) => {
+                            let told = event::read(&store.db, kind, row.get(2)?)?;
+                            told.map_or(EventRow::Gone, |told| EventRow::Room(Box::new(told)))
+                        }
                         1 => EventRow::Message(Box::new(inbox_item(row, 7)?)),
                         2 => EventRow::Receipt {
                             id: row.get(3)?,
@@ -416,6 +433,23 @@ impl Store {
             ))
         })
         .await
+    }
+
+    /// Erases posts past the time their topics keep them. In how many seconds to look again at the latest, as far as
+    /// topics say.
+    pub(crate) async fn erase_posts(&self, now_ms: u64) -> Result<Option<u64>, Error> {
+        loop {
+            // Other commits come in between.
+            let erased = self.run(move |store| {
+                let tx = store.db.transaction().map_err(db_error)?;
+                let more = retention::sweep(&tx, now_ms).map_err(db_error)?;
+                tx.commit().map_err(db_error)?;
+                if more { Ok(None) } else { retention::shortest(&store.db).map(Some).map_err(db_error) }
+            });
+            if let Some(shortest) = erased.await? {
+                return Ok(shortest);
+            }
+        }
     }
 
     /// Deletes what is past its retention: read messages and their events, finished messages, old fingerprints.

@@ -37,7 +37,7 @@ pub(super) fn commit(state: &mut State, batch: &[(i64, Vec<Change>, Vec<Extra>)]
 }
 
 fn try_commit(state: &mut State, batch: &[(i64, Vec<Change>, Vec<Extra>)]) -> Result<(), Error> {
-    let State { db, seen, logs } = state;
+    let State { db, seen, logs, .. } = state;
     let tx = db.transaction().map_err(db_error)?;
     let mut touched = BTreeMap::new();
     for (mesh, changes, extra) in batch {

@@ -27,6 +27,8 @@ pub(crate) fn rooms(tx: &Connection, rooms: &[i64]) -> rusqlite::Result<()> {
         for sql in [
             "DELETE FROM notification WHERE key BETWEEN ?1 AND ?2",
             "DELETE FROM room_record WHERE key BETWEEN ?1 AND ?2",
+            "DELETE FROM room_stays WHERE key BETWEEN ?1 AND ?2",
+            "DELETE FROM post_erased WHERE key BETWEEN ?1 AND ?2",
             "DELETE FROM post_count WHERE chunk BETWEEN ?1 >> 14 AND ?2 >> 14",
         ] {
             tx.execute(sql, [low, high])?;

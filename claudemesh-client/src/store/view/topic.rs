@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::role::{self, Standing};
 use super::unread::{self, Unread};
-use super::{Author, Room, post, sql};
+use super::{Author, Room, post, retention, sql};
 
 /// A topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub(crate) struct TopicRow {
     pub(crate) role: TopicRole,
     pub(crate) unread: Unread,
     pub(crate) last: Option<post::PostRow>,
+    /// For how many seconds posts are kept; none for ever.
+    pub(crate) retention: Option<u64>,
 }
 
 /// For whom topics are listed.
@@ -128,6 +130,7 @@ fn look(db: &Connection, viewer: &Viewer<'_>, found: Found) -> rusqlite::Result<
         TopicRole::Observer => TopicRole::Observer,
         _ => TopicRole::Member,
     };
+    let retention = found.room.map_or(Ok(None), |room| retention::of(db, room))?;
     let (unread, last) = match found.room {
         Some(room) => {
             (unread::unread(db, room, viewer.session)?, post::history(db, room, post::Range::default(), 1)?.pop())
@@ -145,12 +148,18 @@ fn look(db: &Connection, viewer: &Viewer<'_>, found: Found) -> rusqlite::Result<
         role,
         unread,
         last,
+        retention,
     })
 }
 
 /// Everybody in a topic. Of #general only those are given who were made observers: everyone else of the mesh is in it.
 pub(crate) fn members(db: &Connection, room: i64) -> rusqlite::Result<Vec<(MemberId, TopicRole)>> {
     role::current(db, room)
+}
+
+/// Who left a topic, or was removed from it, and did not come back.
+pub(crate) fn left(db: &Connection, room: i64) -> rusqlite::Result<Vec<MemberId>> {
+    role::left(db, room)
 }
 
 /// Whether a thread is settled.
