@@ -9,6 +9,7 @@ pub(crate) mod log;
 mod query;
 mod rejoin;
 mod schema;
+mod sweep;
 pub(crate) mod view;
 mod write;
 

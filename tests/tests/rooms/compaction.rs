@@ -52,7 +52,8 @@ async fn losers_of_a_race_leave_the_log() {
     until(|| async { town.owner.peers().await.unwrap().len() }, |count| *count == 2).await;
     let task = town.owner.tasks().create("one for all").await.unwrap();
     until(|| async { bob.tasks().list().await.unwrap().len() }, |count| *count == 1).await;
-    let (first, second) = tokio::join!(town.owner.tasks().claim(&task.id), bob.tasks().claim(&task.id));
+    let (hers, his) = (town.owner.tasks(), bob.tasks());
+    let (first, second) = tokio::join!(hers.claim(&task.id), his.claim(&task.id));
     let winners = [first.is_ok(), second.is_ok()].into_iter().filter(|won| *won).count();
     assert_eq!(winners, 1);
     let claimed = || async { town.owner.tasks().list().await.unwrap().remove(0).claimed_by };
@@ -74,7 +75,10 @@ async fn posts_past_their_time_are_erased_by_everybody() {
     post(&town.owner, "builds", "build 1 zanzibar").await;
     assert_eq!(texts(&bob, "builds", 1).await, ["build 1 zanzibar"]);
     assert_eq!(bob.topics().await.unwrap()[1].retention, Some(30 * 24 * 3600));
-    assert_eq!(bob.topic("builds").set_retention(Some(Duration::from_secs(1))).await.unwrap_err().kind(), ErrorKind::Refused);
+    assert_eq!(
+        bob.topic("builds").set_retention(Some(Duration::from_secs(1))).await.unwrap_err().kind(),
+        ErrorKind::Refused
+    );
     let changed = town.owner.topic("builds").set_retention(Some(Duration::from_secs(1))).await.unwrap();
     assert_eq!(changed.retention, Some(1));
     for mesh in [&town.owner, &bob] {

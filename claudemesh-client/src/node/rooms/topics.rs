@@ -133,7 +133,11 @@ impl Node {
             let mut members = audience(mesh, log).await?.unwrap_or_default();
             // Who is out by its own doing already is shut out all the same, and at once.
             let changed = role == TopicRole::None || !members.contains(&member);
-            if role == TopicRole::None { members.remove(&member) } else { members.insert(member) };
+            if role == TopicRole::None {
+                members.remove(&member)
+            } else {
+                members.insert(member)
+            };
             if changed {
                 let history = mesh.look(move |session, _| session.log_history(&log)).await?;
                 let policy = LogPolicy { history, audience: Some(members) };

@@ -146,7 +146,8 @@ impl Session {
                 }
                 cx.persist(Change::LogEpoch { log: id, began: log.epoch_began });
                 // What this device had to say of the audience is done, whoever did it.
-                let done = self.logs.logs.get(&id).is_some_and(|log| author == self.device || !self.audience_differs(log));
+                let done =
+                    self.logs.logs.get(&id).is_some_and(|log| author == self.device || !self.audience_differs(log));
                 if let Some(log) = self.logs.logs.get_mut(&id)
                     && done
                     && log.policy.audience.take().is_some()
