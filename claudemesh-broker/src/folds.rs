@@ -130,7 +130,7 @@ pub struct MeshLog {
     unforced: BTreeMap<DeviceId, VecDeque<Millis>>,
 }
 
-/// Commits of one device in an hour that no removal called for.
+/// Commits of one device in an hour that neither a removal nor a smaller audience called for.
 const MAX_UNFORCED: usize = 6;
 const HOUR: u64 = 3_600_000;
 
@@ -283,7 +283,11 @@ impl LogFold<MeshRoster> for MeshLog {
         if let LogPayload::Compaction(compaction) = entry.payload() {
             self.drop_entries(&compaction.offsets)?;
         }
-        let unforced = entry.body().kind == EntryKind::Commit && !self.tip.needs_commit(roster);
+        let unforced = match entry.payload() {
+            // Nobody stays a reader because others were shut out before, and who is out costs an unforced commit to let in.
+            LogPayload::Commit(commit) => !self.tip.needs_commit(roster) && !self.tip.is_narrowed_by(commit),
+            _ => false,
+        };
         if unforced && !self.may_commit(context.author, context.now) {
             return Err(Refusal::RateLimited);
         }

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::command::{
-    broker, completions, group, inbox, invite, join, listen, man, member, memory, mesh, message, notification, peers,
-    send, state, status, summary, task, topic, up,
+    broker, compact, completions, group, inbox, invite, join, listen, man, member, memory, mesh, message, notification,
+    peers, send, state, status, summary, task, topic, up,
 };
 use crate::projection::{EVERYTHING, Fields};
 
@@ -113,6 +113,7 @@ pub(crate) enum Command {
     /// Shared tasks: made by one, claimed by one
     #[command(subcommand)]
     Task(task::Verb),
+    Compact(compact::Args),
     Summary(summary::Args),
     Status(status::Args),
     /// Show who you are in a mesh

@@ -8,6 +8,7 @@ use crate::args::Command;
 use crate::report::Failure;
 
 pub(crate) mod broker;
+pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod daemon;
 pub(crate) mod down;
@@ -70,6 +71,7 @@ async fn verb(app: &mut App, command: Command) -> Outcome {
         Command::Memory(verb) => memory::run(app, verb).await,
         Command::Task(verb) => task::run(app, verb).await,
         Command::Notification(verb) => notification::run(app, verb).await,
+        Command::Compact(args) => compact::run(app, args).await,
         Command::Summary(args) => summary::run(app, args).await,
         Command::Status(args) => status::run(app, args).await,
         Command::Whoami => whoami::run(app).await,

@@ -192,6 +192,7 @@ impl Service for Fake {
             round_trip_ms: Some(1.25),
             warnings: vec!["the clock is 3 s off".into()],
             last_error: None,
+            hints: Some("say in #deploys what goes out".into()),
         };
         let status = Status {
             version: "0.1.0".into(),
@@ -211,6 +212,7 @@ impl Service for Fake {
             link: Some(LINK.into()),
             recovery_key: self.created.then(|| "RECOVERY-KEY".into()),
             created: self.created,
+            template: None,
         };
         self.answer("up", json!(request), reply)
     }

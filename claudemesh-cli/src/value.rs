@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
-use claudemesh_client::MessageId;
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use claudemesh_client::{MessageId, templates};
 use jiff::{SignedDuration, Span, SpanRelativeTo};
+
+/// The name of a template; the help lists them.
+pub(crate) fn template() -> PossibleValuesParser {
+    templates().map(|(name, about)| PossibleValue::new(name).help(about)).collect::<Vec<_>>().into()
+}
 
 /// A span of time with a unit: `30s`, `12h`, `7d`.
 ///
@@ -27,6 +33,13 @@ pub(crate) fn seconds(text: &str) -> Result<u64, String> {
         0 => Err(format!("`{text}` is too short: a second at least, like 30s or 7d")),
         seconds => Ok(seconds),
     }
+}
+
+/// A time of whole seconds for a reader: `30d`, `36h`.
+pub(crate) fn span(seconds: u64) -> String {
+    let units = [(24 * 3600, "d"), (3600, "h"), (60, "m")];
+    let whole = units.into_iter().find(|(unit, _)| seconds >= *unit && seconds % unit == 0);
+    whole.map_or_else(|| format!("{seconds}s"), |(unit, name)| format!("{}{name}", seconds / unit))
 }
 
 /// How long to wait: a span of time, or a bare number of seconds.

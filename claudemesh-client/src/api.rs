@@ -8,6 +8,7 @@ mod mesh;
 mod message;
 mod presence;
 mod shared;
+mod template;
 mod topic;
 
 pub use error::*;
@@ -16,4 +17,5 @@ pub use mesh::*;
 pub use message::*;
 pub use presence::*;
 pub use shared::*;
+pub use template::*;
 pub use topic::*;

@@ -59,6 +59,7 @@ pub mod node;
 mod rooms;
 pub mod service;
 mod store;
+mod template;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
@@ -76,6 +77,7 @@ pub use mesh::{
     RecallMemories, Receipt, Received, RememberText, SearchPosts, SendMessage, SentMessage, SetState, SharedMemory,
     SharedState, Tail, TailPosts, Tasks, To, Topic, WaitFor, WatchState, WritePost,
 };
+pub use template::templates;
 
 /// The README's example is compiled with the others.
 #[cfg(doctest)]

@@ -223,6 +223,14 @@ impl Mesh {
         CreateTopic::new(self.clone(), topic.into())
     }
 
+    /// Drops what nobody needs any more of what belongs to the whole mesh, as [`Topic::compact`] does for a topic.
+    ///
+    /// # Errors
+    /// As [`Topic::compact`].
+    pub async fn compact(&self) -> Result<u64, Error> {
+        Ok(self.calls().compact(self.selected(), api::Compact::default()).await?.dropped)
+    }
+
     /// Searches the posts of all topics. Await the result, or narrow it first.
     pub fn search(&self, text: impl Into<String>) -> SearchPosts {
         SearchPosts::new(self.clone(), text.into())
@@ -256,6 +264,16 @@ impl Mesh {
     #[must_use]
     pub fn notifications(&self) -> Notifications {
         Notifications::new(self.clone())
+    }
+
+    /// Gives the mesh what a template of this name has ([`crate::templates`]): groups, topics, state, and hints on how
+    /// the mesh is used. What is there stays; what an earlier call left undone is done.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Usage`] for an unknown template, [`crate::ErrorKind::Conflict`] when the mesh has another one,
+    /// [`crate::ErrorKind::Refused`] for who is no admin, [`crate::ErrorKind::Unreachable`] without the broker.
+    pub async fn apply_template(&self, template: impl Into<String>) -> Result<api::TemplateApplied, Error> {
+        self.calls().template(self.selected(), api::TemplateApply { template: template.into() }).await
     }
 
     /// Who this home is in the mesh.

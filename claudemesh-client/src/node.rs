@@ -147,6 +147,7 @@ pub(crate) async fn open_home(home: &Home) -> Result<Arc<dyn Service>, Error> {
 /// Joins a mesh with a key that exists only in memory.
 pub(crate) async fn open_memory(request: api::JoinRequest) -> Result<Arc<dyn Service>, Error> {
     let node = Node::new(Store::open(None)?, "memory".into(), None, None);
+    node.sweep_now_and_then();
     node.enter_by_link(request, claudemesh_core::roster::Kind::Service).await?;
     Ok(Arc::new(node))
 }
@@ -194,6 +195,7 @@ impl Node {
     }
 
     fn sweep_now_and_then(&self) {
+        tokio::spawn(rooms::upkeep::erase_posts(self.store.clone()));
         let store = self.store.clone();
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
@@ -259,6 +261,9 @@ impl Node {
             known: Default::default(),
         });
         self.meshes.write().await.push(active.clone());
+        if active.is_active() {
+            rooms::upkeep::start(&self.store, &active);
+        }
         Ok(active)
     }
 

@@ -3,6 +3,7 @@
 //! Everything here is a function of the store's views and of a [`Ground`] that says who is who; nothing waits, sends or
 //! writes. A change is planned ([`Plan`]), written to its log by the caller, and answered from the views after that.
 
+pub(crate) mod event;
 pub(crate) mod group;
 pub(crate) mod memory;
 pub(crate) mod notification;

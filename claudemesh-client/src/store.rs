@@ -9,6 +9,7 @@ pub(crate) mod log;
 mod query;
 mod rejoin;
 mod schema;
+mod sweep;
 pub(crate) mod view;
 mod write;
 
@@ -24,7 +25,7 @@ use std::time::Duration;
 use claudemesh_core::MeshId;
 use claudemesh_core::session::{Change, Snapshot};
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 pub(crate) use query::{EventRow, InboxItem, MeshColumn, MeshRow, MessageRow, NewMesh, StoredInvite};
 pub(crate) use write::now_ms;
@@ -72,6 +73,7 @@ pub(crate) struct State {
     logs: log::LogRows,
     /// Posts that are not in the index yet, or more.
     new_posts: usize,
+    retention: Arc<Notify>,
 }
 
 /// A handle to the store thread; the thread ends with the last handle.
@@ -80,6 +82,8 @@ pub(crate) struct Store {
     requests: mpsc::Sender<Request>,
     /// The write-ahead log; none in memory.
     log: Option<Arc<Path>>,
+    /// Told when a topic may keep its posts for another time than before.
+    pub(crate) retention: Arc<Notify>,
 }
 
 impl std::fmt::Debug for Store {
@@ -95,19 +99,24 @@ impl Store {
         rejoin::settle(&mut db)?;
         let new_posts = usize::from(view::search::is_behind(&db).map_err(db_error)?);
         let (requests, queue) = mpsc::channel();
+        let retention = Arc::<Notify>::default();
+        let state = State {
+            db,
+            seen: write::SeenCache::default(),
+            logs: log::LogRows::default(),
+            new_posts,
+            retention: Arc::clone(&retention),
+        };
         thread::Builder::new()
             .name("claudemesh-store".into())
-            .spawn(move || {
-                let (seen, logs) = (write::SeenCache::default(), log::LogRows::default());
-                run(State { db, seen, logs, new_posts }, &queue);
-            })
+            .spawn(move || run(state, &queue))
             .map_err(|error| Error::new(ErrorKind::Internal, "cannot start the store thread").with_source(error))?;
         let log = path.map(|path| {
             let mut log = path.as_os_str().to_owned();
             log.push("-wal");
             Arc::from(PathBuf::from(log))
         });
-        Ok(Self { requests, log })
+        Ok(Self { requests, log, retention })
     }
 
     /// Commits changes of one mesh; when `durable`, answered after they are on disk. The commit is under way at once.
@@ -224,6 +233,9 @@ fn run(mut state: State, queue: &mpsc::Receiver<Request>) {
             }
         }
         let result = write::commit(&mut state, &batch, durable);
+        if result.is_ok() && batch.iter().flat_map(|(_, changes, _)| changes).any(log::concerns_retention) {
+            state.retention.notify_one();
+        }
         for reply in replies {
             let answer = result.as_ref().copied().map_err(|error| {
                 let mut copy = Error::new(error.kind(), error.message());

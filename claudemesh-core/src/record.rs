@@ -25,7 +25,7 @@ pub use mention::{Mentions, mentions};
 pub use post::{Post, ThreadResolved};
 pub use state::{StateDeleted, StateKey, StateSet};
 pub use task::{Task, TaskClaimed, TaskCompleted, TaskReleased, fence};
-pub use topic::{EVERYONE, GENERAL, GroupMember, Topic, TopicInfo, TopicMember, TopicRole, Visibility};
+pub use topic::{EVERYONE, GENERAL, GroupMember, Topic, TopicInfo, TopicMember, TopicRetention, TopicRole, Visibility};
 
 use form::Form;
 
@@ -143,6 +143,8 @@ room_records! {
     TopicInfo = 18,
     /// Who is in a topic.
     TopicMember = 19,
+    /// How long a topic keeps its posts.
+    TopicRetention = 20,
     /// A value under a key.
     StateSet = 32,
     /// A key without a value.

@@ -10,6 +10,7 @@
 
 mod change;
 mod clock;
+mod command;
 mod connect;
 mod directory;
 mod inbox;
@@ -29,6 +30,7 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 
 pub use change::{Change, MAX_RECENT, Snapshot};
+pub use command::{Command, Outgoing};
 pub use connect::Fault;
 pub use logs::{InFlight, LogLink, LogPolicy, LogRecords, LogSnapshot, LogUse, MAX_QUEUED, SealedAt};
 pub use message::{InboxBody, InboxRow, MessageState, OutRecipient, OutboxKind, OutboxRow, SealedAttempt, Why};
@@ -37,11 +39,10 @@ pub use roster::{Append, AppendError};
 
 use crate::codec::Malformed;
 use crate::device::{DeviceRecord, PrekeyRing};
-use crate::envelope::{FlushCache, Priority, UnwrapCache, WrapCache};
+use crate::envelope::{FlushCache, UnwrapCache, WrapCache};
 use crate::hash::Hash;
 use crate::id::{DeviceId, LogId, MemberId, MeshId, MessageId};
 use crate::key::{PublicKey, SigningKey};
-use crate::log::Record;
 use crate::log::directory::{Directory, RecordAt};
 use crate::presence::{BootId, Status};
 use crate::receipt::ReceiptItem;
@@ -66,75 +67,6 @@ pub enum Input<'a> {
     Command(Command),
     /// Nothing more is at hand: seal, sign and send what waits.
     Flush,
-}
-
-/// What a user can ask for.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Command {
-    /// Sends a text.
-    Send(Outgoing),
-    /// Tells senders that their messages were read. Marking twice is harmless.
-    Read(Vec<(DeviceId, MessageId)>),
-    /// Appends to the roster; answered by [`Notice::Appended`] under the same token.
-    Append {
-        /// Names the request.
-        token: u64,
-        /// What.
-        append: Append,
-    },
-    /// Sets the status and summary shown to peers.
-    SetStatus(Status),
-    /// Sets the own name in the directory.
-    SetName(String),
-    /// Sets the mesh's label for all; admins and owners.
-    SetLabel(String),
-    /// Follows a log, or changes who may read it.
-    OpenLog {
-        /// The log.
-        log: LogId,
-        /// Who may read it, when this device has to say.
-        policy: LogPolicy,
-    },
-    /// Follows a log no longer.
-    CloseLog(LogId),
-    /// Tells members that a private log is open to them.
-    InviteToLog {
-        /// The log.
-        log: LogId,
-        /// The members.
-        members: Vec<MemberId>,
-    },
-    /// Writes a record to a log; answered by [`Notice::Written`] under the same token.
-    Write {
-        /// Names the request.
-        token: u64,
-        /// The log.
-        log: LogId,
-        /// The record.
-        record: Record,
-    },
-}
-
-/// A text to send.
-#[derive(Clone, Debug)]
-pub struct Outgoing {
-    /// Message id.
-    pub id: MessageId,
-    /// Members addressed: one, or those of a group; at most [`crate::envelope::MAX_RECIPIENTS`].
-    pub to: Vec<MemberId>,
-    /// Session addressed.
-    pub session: Option<String>,
-    /// Sending session.
-    pub from_session: Option<String>,
-    /// Text.
-    pub text: String,
-    /// Priority; it is also the lane.
-    pub priority: Priority,
-    /// The message answered.
-    pub reply_to: Option<MessageId>,
-    /// Milliseconds it may wait for its recipient.
-    pub ttl: u64,
 }
 
 /// What the driver has to do, in order.
@@ -268,6 +200,7 @@ enum Pending {
     /// An entry and its per-log seq.
     LogAppend(LogId, u64),
     LogRange(LogId),
+    LogTail(LogId),
     Other,
 }
 
@@ -382,21 +315,6 @@ impl Session {
             Input::Flush => self.on_flush(&mut cx),
         }
         cx.out
-    }
-
-    fn on_command<R: CryptoRng>(&mut self, command: Command, cx: &mut Context<'_, R>) {
-        match command {
-            Command::Send(outgoing) => self.send_text(outgoing, cx),
-            Command::Read(messages) => self.mark_read(messages, cx),
-            Command::Append { token, append } => self.request_append(token, append, cx),
-            Command::SetStatus(status) => self.set_status(status, cx),
-            Command::SetName(name) => self.name = Some(name),
-            Command::SetLabel(label) => self.wished_label = Some(label),
-            Command::OpenLog { log, policy } => self.open_log(log, policy, cx),
-            Command::CloseLog(log) => self.close_log(log, cx),
-            Command::InviteToLog { log, members } => self.invite_to_log(log, &members, cx),
-            Command::Write { token, log, record } => self.write_record(token, log, record, cx),
-        }
     }
 
     fn on_flush<R: CryptoRng>(&mut self, cx: &mut Context<'_, R>) {

@@ -56,6 +56,7 @@ fn fields(record: &RoomRecord) -> Value {
         ]),
         RoomRecord::ThreadResolved(it) => json!([it.id.to_string(), it.resolved]),
         RoomRecord::TopicInfo(it) => json!([it.name.as_str(), it.visibility.code(), it.purpose]),
+        RoomRecord::TopicRetention(it) => json!([it.seconds]),
         RoomRecord::TopicMember(it) => json!([it.member.to_string(), it.role.code()]),
         RoomRecord::StateSet(it) => {
             json!([it.key.as_str(), hex(&it.value[..]), it.expected, it.expires.map(|it| it.0)])
@@ -123,6 +124,8 @@ fn valid() -> Vec<(&'static str, RoomRecord)> {
         ("private topic info", TopicInfo { visibility: Visibility::Private, purpose: text("ops"), ..info }.into()),
         ("topic member", TopicMember { member: member(1), role: TopicRole::Lead }.into()),
         ("topic left", TopicMember { member: member(1), role: TopicRole::None }.into()),
+        ("topic retention", TopicRetention { seconds: 30 * 24 * 3600 }.into()),
+        ("topic retention for ever", TopicRetention { seconds: 0 }.into()),
         ("state", set("build/status", "\"green\"").into()),
         (
             "state with everything",

@@ -8,6 +8,7 @@ mod e2e {
     mod first_contact;
     mod homes;
     mod kills;
+    mod life;
     mod links;
     mod membership;
     mod meshes;

@@ -3,6 +3,7 @@
 
 mod hostile {
     mod clock;
+    mod logs;
     mod mail;
     mod order;
     mod peer;

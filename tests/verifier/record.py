@@ -83,6 +83,7 @@ FORMS = {
     17: struct({0: id16, 1: flag}),
     18: struct({0: TOPIC, 1: number(0, 1)}, {2: text(KIB)}),
     19: struct({0: hash32, 1: number(0, 3)}),
+    20: struct({0: uint}),
     32: struct({0: KEY, 1: that(string(0, 64 * KIB), is_json)}, {2: VERSION, 3: uint}),
     33: struct({0: KEY}, {1: VERSION}),
     48: struct({0: id16, 1: words(64 * KIB, 1), 2: uint}, {3: many(words(64, 1), 1, 32)}),

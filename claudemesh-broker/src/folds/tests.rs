@@ -190,6 +190,35 @@ fn a_state_of_another_version_or_log_is_not_taken() {
 }
 
 #[test]
+fn nobody_stays_a_reader_because_others_were_shut_out_before() {
+    let mut fixture = Fixture::new();
+    let (bob, entry) = fixture.joiner();
+    fixture.take(entry);
+    let (alice, bob) = (fixture.alice.public().device_id(), bob.public().device_id());
+    let mut log = CoreFolds.log(&fixture.roster.mesh(), &LogId::from_bytes([5; 16]));
+    let key = PrekeySecret::generate(&mut fixture.rng).public();
+    let mut rng = fixture.rng.clone();
+    let mut commit = |fixture: &Fixture, log: &mut MeshLog, audience: &[DeviceId]| {
+        let plan = CommitPlan {
+            epoch: log.epoch() + 1,
+            history: HistoryPolicy::All,
+            before: None,
+            audience: Some(audience),
+            recipients: &[Recipient { device: alice, prekey: 1, key }],
+        };
+        let entry = build_commit(&fixture.writer(log), &plan, &mut rng).unwrap().entry;
+        fixture.append(log, &entry)
+    };
+    // The first commit is called for; those that let bob in again are not, and after six of them there is no other.
+    for _ in 0..7 {
+        assert_eq!(commit(&fixture, &mut log, &[alice, bob]), Ok(Vec::new()));
+        assert_eq!(commit(&fixture, &mut log, &[alice]), Ok(Vec::new()));
+    }
+    assert_eq!(commit(&fixture, &mut log, &[alice, bob]), Err(Refusal::RateLimited));
+    assert_eq!(commit(&fixture, &mut log, &[alice]), Err(Refusal::RateLimited), "nobody goes out by it");
+}
+
+#[test]
 fn commits_that_nothing_calls_for_are_few_an_hour() {
     let mut fixture = Fixture::new();
     let (mut log, _) = fixture.log();

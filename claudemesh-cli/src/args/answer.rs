@@ -30,6 +30,7 @@ impl Command {
             Self::Remember(_) | Self::Forget(_) | Self::Memory(_) => Schema::of::<api::Memory>(),
             Self::Task(task::Verb::List(_)) => Schema::of::<api::Tasks>(),
             Self::Task(_) => Schema::of::<api::Task>(),
+            Self::Compact(_) => Schema::of::<api::Compacted>(),
             Self::Status(args) if args.verb.is_none() => Schema::of::<api::Status>(),
             Self::Summary(_) | Self::Status(_) | Self::Whoami => Schema::of::<api::WhoAmI>(),
             Self::Mesh(mesh::Verb::List) => Schema::of::<api::Meshes>(),
@@ -53,8 +54,10 @@ fn topic(verb: &topic::Verb) -> Schema {
         topic::Verb::History(_) | topic::Verb::Resolve(_) => Schema::of::<api::Posts>(),
         topic::Verb::Tail(_) => Schema::of::<api::Post>(),
         topic::Verb::Search(_) => Schema::of::<api::Hits>(),
-        topic::Verb::Create(_) | topic::Verb::Join(_) | topic::Verb::Leave(_) | topic::Verb::Read(_) => {
-            Schema::of::<api::Topic>()
-        }
+        topic::Verb::Create(_)
+        | topic::Verb::Retention(_)
+        | topic::Verb::Join(_)
+        | topic::Verb::Leave(_)
+        | topic::Verb::Read(_) => Schema::of::<api::Topic>(),
     }
 }

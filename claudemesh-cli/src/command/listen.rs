@@ -4,7 +4,7 @@ use claudemesh_client::api::{AckRequest, Event, EventRecord, EventsQuery};
 use claudemesh_client::{Error, ErrorKind};
 use futures_util::StreamExt;
 
-use super::{Outcome, inbox, name_of, peers, who, word};
+use super::{Outcome, inbox, name_of, notification, peers, topic, who, word};
 use crate::app::App;
 use crate::output::{Page, Tone};
 use crate::value;
@@ -14,8 +14,10 @@ Examples:
   claudemesh listen
   claudemesh listen --json | jq -r 'select(.type == \"message\") | .message.body'
   claudemesh listen --json --consumer ci           goes on where it stopped
+  claudemesh listen --topic deploys --topic builds
 
-One JSON object a line: message, receipt, presence, roster or lagged, each with its position. With \
+One JSON object a line: message, post, notification, receipt, presence, roster or lagged, each with its \
+position. Posts are those of others in topics you are in; one that mentions you comes as a notification, too. With \
 --consumer a position is kept once its line is written, so a restart repeats at most that line.
 Listening marks nothing read.";
 
@@ -26,6 +28,21 @@ pub(crate) struct Args {
     /// Name under which the position is kept, to go on there next time
     #[arg(long, value_name = "NAME", value_parser = value::filled)]
     consumer: Option<String>,
+    /// Of posts, print only those of this topic; may be given again
+    #[arg(long = "topic", value_name = "TOPIC", value_parser = value::filled, conflicts_with = "no_topics")]
+    topics: Vec<String>,
+    /// Print no posts; notifications of them still come
+    #[arg(long)]
+    no_topics: bool,
+}
+
+impl Args {
+    /// Whether an event is to be printed.
+    fn wants(&self, event: &Event) -> bool {
+        let Event::Post { post } = event else { return true };
+        let named = |topic: &String| topic.strip_prefix('#').unwrap_or(topic) == post.topic;
+        !self.no_topics && (self.topics.is_empty() || self.topics.iter().any(named))
+    }
 }
 
 /// Prints events.
@@ -51,7 +68,9 @@ pub(crate) async fn run(app: &mut App, args: Args) -> Outcome {
                 .into());
         };
         let record = record?;
-        app.output.show(&record, |page| show(page, &record))?;
+        if args.wants(&record.event) {
+            app.output.show(&record, |page| show(page, &record))?;
+        }
         let Some(consumer) = &args.consumer else { continue };
         if is_durable(&record.event) && record.position > done {
             done = record.position;
@@ -69,6 +88,8 @@ const fn is_durable(event: &Event) -> bool {
 fn show(page: &mut Page, record: &EventRecord) {
     match &record.event {
         Event::Message { message } => inbox::show(page, message),
+        Event::Post { post } => topic::show_post(page, post),
+        Event::Notification { notification } => notification::show(page, notification),
         Event::Receipt { id, member, state, reason } => {
             let reason = reason.as_ref().map(|reason| format!("  {reason}")).unwrap_or_default();
             let about = format!("  {}  {id}{reason}", who(member));

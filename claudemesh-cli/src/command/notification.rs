@@ -71,7 +71,7 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Outcome {
 }
 
 /// A notification: its number, what, by whom, where; then the text, set apart.
-fn show(page: &mut Page, one: &Notification) {
+pub(super) fn show(page: &mut Page, one: &Notification) {
     let from = name_of(&one.from.name, &one.from.id);
     let topic = one.topic.as_ref().map(|topic| format!("  #{topic}")).unwrap_or_default();
     let about = format!("  {}  by {from} ({}){topic}  {}", one.kind, short(&one.from.id), time(&one.at));

@@ -109,6 +109,9 @@ fn show_mesh(page: &mut Page, status: &MeshStatus) {
     }
     let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
     page.fields(&fields);
+    if let Some(hints) = &status.hints {
+        page.labelled(Tone::Plain, "hints", hints);
+    }
     if let Some(error) = &status.last_error {
         page.labelled(Tone::Warning, "not connected", error);
     }

@@ -1,9 +1,10 @@
 //! `topic`: conversations with a history.
 
-use claudemesh_client::api::Topic;
+use claudemesh_client::api::{Post, Topic};
 
 use super::Outcome;
 use crate::app::App;
+use crate::output::Page;
 
 pub(crate) mod list;
 pub(crate) mod manage;
@@ -16,6 +17,7 @@ pub(crate) mod read;
 pub(crate) enum Verb {
     Create(manage::Create),
     List(list::Args),
+    Retention(manage::Retention),
     Join(manage::Join),
     Leave(manage::Leave),
     Members(member::Members),
@@ -41,6 +43,7 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Outcome {
     match verb {
         Verb::Create(args) => manage::create(app, args).await,
         Verb::List(args) => list::run(app, args).await,
+        Verb::Retention(args) => manage::retention(app, args).await,
         Verb::Join(args) => manage::join(app, args).await,
         Verb::Leave(args) => manage::leave(app, args).await,
         Verb::Members(args) => member::members(app, args).await,
@@ -53,6 +56,11 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Outcome {
         Verb::Read(args) => read::mark(app, args).await,
         Verb::Resolve(args) => post::resolve(app, args).await,
     }
+}
+
+/// A post among other events.
+pub(super) fn show_post(page: &mut Page, post: &Post) {
+    read::show_named(page, post);
 }
 
 /// A topic's name as it is written to others.

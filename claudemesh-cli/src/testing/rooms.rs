@@ -4,6 +4,16 @@ use claudemesh_client::service::Rooms;
 
 use super::*;
 
+fn applied(template: String) -> TemplateApplied {
+    TemplateApplied {
+        template,
+        complete: true,
+        groups: vec!["dev".into()],
+        topics: vec!["deploys".into(), "reviews".into()],
+        state: vec!["hints".into()],
+    }
+}
+
 const AT: &str = "2026-11-21T06:55:00Z";
 
 impl Fake {
@@ -18,6 +28,7 @@ impl Fake {
             unread: 3,
             mentions: 1,
             last_post_at: Some(AT.into()),
+            retention: None,
             missing_epochs: vec![2],
         }
     }
@@ -154,6 +165,10 @@ impl Rooms for Fake {
         }
         topic_read(fake, request: TopicRead) -> Topic { Topic { unread: 0, ..fake.topic(&request.topic) } }
         topic_resolve(fake, request: TopicResolve) -> Posts { fake.posts(!request.reopen) }
+        topic_retention(fake, request: TopicRetention) -> Topic {
+            Topic { retention: request.seconds, ..fake.topic(&request.topic) }
+        }
+        compact(fake, _request: Compact) -> Compacted { Compacted { dropped: 12 } }
         notifications(fake, request: NotificationQuery) -> Notifications {
             Notifications { notifications: vec![fake.notification()] }
         }
@@ -174,6 +189,7 @@ impl Rooms for Fake {
         task_claim(fake, request: TaskChange) -> Task { fake.task(TaskState::Claimed) }
         task_release(fake, request: TaskChange) -> Task { fake.task(TaskState::Open) }
         task_complete(fake, request: TaskChange) -> Task { fake.task(TaskState::Done) }
+        template(fake, request: TemplateApply) -> TemplateApplied { applied(request.template.clone()) }
     }
 
     fn topic_posts<'a>(&'a self, mesh: MeshSelector<'a>, request: PostsQuery) -> Call<'a, Posts> {

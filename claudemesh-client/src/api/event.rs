@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{MemberRef, Message, Peer, State};
+use super::{MemberRef, Message, Notification, Peer, Post, State};
 
 /// One event with its permanent position.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -23,6 +23,17 @@ pub enum Event {
     Message {
         /// The message.
         message: Box<Message>,
+    },
+    /// Another member posted to a topic that this home follows.
+    Post {
+        /// The post.
+        post: Box<Post>,
+    },
+    /// Something asks for attention: a mention, a reply, a task, a place in a topic. A post that mentions comes as
+    /// [`Event::Post`] too, before this.
+    Notification {
+        /// The notification.
+        notification: Box<Notification>,
     },
     /// A sent message changed its state.
     Receipt {

@@ -56,6 +56,9 @@ pub struct UpReply {
     /// Whether this call created the mesh.
     #[serde(default)]
     pub created: bool,
+    /// What the template asked for with it has given to the mesh.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub template: Option<super::TemplateApplied>,
 }
 
 /// Asks for an invite.
@@ -238,4 +241,7 @@ pub struct MeshStatus {
     pub warnings: Vec<String>,
     /// Why there is no connection.
     pub last_error: Option<String>,
+    /// How people and agents use this mesh: the text under the key `hints` of its state.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hints: Option<String>,
 }

@@ -45,6 +45,33 @@ pub struct TopicCreate {
     pub members: Vec<String>,
     /// What newcomers may read.
     pub history: History,
+    /// For how many seconds posts are kept; absent for ever.
+    pub retention: Option<u64>,
+}
+
+/// Changes how long a topic keeps its posts.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TopicRetention {
+    /// The topic.
+    pub topic: String,
+    /// For how many seconds; absent for ever.
+    pub seconds: Option<u64>,
+}
+
+/// Drops from a log what nobody needs any more.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Compact {
+    /// The topic; absent for what belongs to the whole mesh.
+    pub topic: Option<String>,
+}
+
+/// What was dropped from a log.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Compacted {
+    /// How many entries.
+    pub dropped: u64,
 }
 
 /// Names a topic.
@@ -79,6 +106,9 @@ pub struct Topic {
     /// Time of the last post.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last_post_at: Option<String>,
+    /// For how many seconds posts are kept; absent for ever.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retention: Option<u64>,
     /// Parts of its history whose key this device does not have yet, by number; a member who has it hands it on.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub missing_epochs: Vec<u64>,

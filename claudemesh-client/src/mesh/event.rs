@@ -61,6 +61,8 @@ impl Delivered {
         let mesh = events.mesh.clone();
         let event = match record.event {
             api::Event::Message { message } => Event::Message(Box::new(Received::new(mesh.clone(), *message))),
+            api::Event::Post { post } => Event::Post(post),
+            api::Event::Notification { notification } => Event::Notification(notification),
             api::Event::Receipt { id, member, state, reason } => Event::Receipt { id, member, state, reason },
             api::Event::Presence { peer } => Event::Presence(peer),
             api::Event::Roster { change, member, index } => Event::Roster { change, member, index },
@@ -97,6 +99,11 @@ impl Delivered {
 pub enum Event {
     /// A message arrived.
     Message(Box<Received>),
+    /// Another member posted to a topic that this home follows.
+    Post(Box<api::Post>),
+    /// Something asks for attention: a mention, a reply, a task, a place in a topic. A post that mentions comes as
+    /// [`Event::Post`] too, before this.
+    Notification(Box<api::Notification>),
     /// A sent message changed its state.
     Receipt {
         /// Message id.

@@ -1,13 +1,14 @@
 //! Topics: making them, following them, and who is in them. What is written there is in `post`.
 
 use std::future::IntoFuture;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::{Mesh, ReadPosts, SearchPosts, SharedMemory, SharedState, TailPosts, Tasks, WritePost};
 use crate::api;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// A topic of a mesh: a conversation with a history, and state, memory and tasks of its own.
 ///
@@ -112,6 +113,28 @@ impl Topic {
         Ok(self.mesh.calls().topic_member(self.mesh.selected(), request).await?.members)
     }
 
+    /// Says for how long the topic keeps posts; `None` for ever. Older ones are erased, here and wherever the topic is read.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] for the topic, [`crate::ErrorKind::Refused`] for who does not lead it,
+    /// [`crate::ErrorKind::Usage`] for less than a second.
+    pub async fn set_retention(&self, retention: Option<Duration>) -> Result<api::Topic, Error> {
+        let seconds = retention.map(whole_seconds).transpose()?;
+        let request = api::TopicRetention { topic: self.topic.clone(), seconds };
+        self.mesh.calls().topic_retention(self.mesh.selected(), request).await
+    }
+
+    /// Drops what nobody needs any more of the topic, at the broker and here; how many entries. Admins and owners only,
+    /// whose nodes do it now and then by themselves.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Refused`] for others, or while older parts of the topic cannot be read here;
+    /// [`crate::ErrorKind::Conflict`] when others write there all the time.
+    pub async fn compact(&self) -> Result<u64, Error> {
+        let request = api::Compact { topic: Some(self.topic.clone()) };
+        Ok(self.mesh.calls().compact(self.mesh.selected(), request).await?.dropped)
+    }
+
     /// Marks a thread resolved, named by its first post; returns the thread.
     ///
     /// # Errors
@@ -166,6 +189,13 @@ impl Topic {
     }
 }
 
+fn whole_seconds(time: Duration) -> Result<u64, Error> {
+    match time.as_secs() {
+        0 => Err(Error::new(ErrorKind::Usage, "posts are kept for a second at least")),
+        seconds => Ok(seconds),
+    }
+}
+
 /// A topic that is made when this is awaited. The caller becomes its first lead.
 ///
 /// # Errors
@@ -199,6 +229,12 @@ impl CreateTopic {
     /// Adds a member at once, by name or key prefix. May be called again.
     pub fn member(mut self, member: impl Into<String>) -> Self {
         self.request.members.push(member.into());
+        self
+    }
+
+    /// How long posts are kept; under a second counts as a second. Default: for ever.
+    pub fn retention(mut self, retention: Duration) -> Self {
+        self.request.retention = Some(retention.as_secs().max(1));
         self
     }
 

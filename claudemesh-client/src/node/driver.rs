@@ -72,6 +72,8 @@ pub(crate) enum Order {
     Append { append: Append, extra: Option<Extra>, reply: AppendReply },
     /// Writes a record to a log; `reply` hears when it is on disk here, `done` its address in the log.
     Write { log: LogId, record: Record, reply: Reply<()>, done: WriteReply },
+    /// Drops entries of a log, decided when it ended at `tail`; `done` hears what became of it.
+    Compact { log: LogId, offsets: Vec<u64>, tail: u64, done: WriteReply },
     /// Looks at the session.
     Look(Box<dyn FnOnce(&Session) + Send>),
     /// Ends the driver.
@@ -114,6 +116,17 @@ fn rearranges(change: &Change) -> bool {
     }
 }
 
+/// Whether a change can bear on who is to read a private log.
+fn concerns_members(change: &Change) -> bool {
+    match change {
+        Change::LogEpoch { .. } => true,
+        Change::LogRecords(opened) => {
+            opened.late || opened.records.iter().any(|record| record.kind == TopicMember::KIND)
+        }
+        _ => false,
+    }
+}
+
 /// A batch whose commit is under way.
 struct UnderWay {
     /// None when there is nothing to commit.
@@ -122,8 +135,17 @@ struct UnderWay {
     depth: Depth,
     eventful: BTreeSet<MessageId>,
     answered: Vec<(AppendReply, Result<u64, AppendError>)>,
-    brings_mail: bool,
-    rearranges: bool,
+    brings: Brings,
+}
+
+/// What a batch changes for those who do not ask for it.
+#[derive(Clone, Copy)]
+struct Brings {
+    mail: bool,
+    /// What [`rearranges`] says.
+    order: bool,
+    /// What [`concerns_members`] says.
+    members: bool,
 }
 
 /// Nothing of a batch will be on disk.
@@ -321,6 +343,12 @@ impl Driver {
                 self.feed(Input::Command(Command::Write { token, log, record }), batch);
                 batch.replies.push(reply);
             }
+            Order::Compact { log, offsets, tail, done } => {
+                self.next_token += 1;
+                let token = self.next_token;
+                self.writes.insert(token, done);
+                self.feed(Input::Command(Command::Compact { token, log, offsets, tail }), batch);
+            }
             Order::Look(look) => look(&self.session),
             Order::Stop(reply) => {
                 batch.inputs += 1;
@@ -342,24 +370,31 @@ impl Driver {
         let awaited = !batch.replies.is_empty() || !batch.sends.is_empty();
         let depth = depth(&batch.changes, !batch.extra.is_empty(), awaited);
         let (changes, extra) = (std::mem::take(&mut batch.changes), std::mem::take(&mut batch.extra));
-        let brings_mail = changes.iter().any(|change| matches!(change, Change::Inbox(_)));
-        let rearranges = changes.iter().any(rearranges);
+        let brings = Brings {
+            mail: changes.iter().any(|change| matches!(change, Change::Inbox(_))),
+            order: changes.iter().any(rearranges),
+            members: changes.iter().any(concerns_members),
+        };
         let committed = (!changes.is_empty() || !extra.is_empty())
             .then(|| self.start.store.commit(self.start.row, changes, extra, depth == Depth::Durable));
-        UnderWay { committed, batch, depth, eventful, answered, brings_mail, rearranges }
+        UnderWay { committed, batch, depth, eventful, answered, brings }
     }
 
     /// Sends and tells what was committed; true when the driver ends.
     fn conclude(&mut self, concluded: UnderWay) -> bool {
-        let UnderWay { committed, mut batch, depth, eventful, answered, brings_mail, rearranges } = concluded;
-        if self.settles.is_some() && brings_mail {
+        let UnderWay { committed, mut batch, depth, eventful, answered, brings } = concluded;
+        let Brings { mail, order, members } = brings;
+        if self.settles.is_some() && mail {
             self.settles = Some(tokio::time::Instant::now() + SETTLED);
         }
-        if rearranges {
+        if order {
             self.shared.rearranged();
         }
         if committed.is_some() {
             self.shared.committed.send_modify(|count| *count += 1);
+            if members {
+                self.shared.members.send_modify(|count| *count += 1);
+            }
         }
         let frames = std::mem::take(&mut batch.frames).into_iter().map(Frame::encode).collect();
         let frames = self.late.committed(depth, frames, &self.start.store);

@@ -123,6 +123,7 @@ impl Node {
             link,
             recovery_key,
             created,
+            template: None,
         })
         .await
     }

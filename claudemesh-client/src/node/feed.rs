@@ -10,6 +10,8 @@ use tokio::sync::{broadcast, watch};
 use super::{Active, Node, view};
 use crate::api;
 use crate::error::{Error, ErrorKind};
+use crate::rooms;
+use crate::store::view::event::Told;
 use crate::store::{EventRow, Store};
 
 /// Events read at once.
@@ -116,12 +118,24 @@ impl Feed {
         let Some((last, _)) = rows.last() else { return Ok(false) };
         self.position = *last;
         let more = rows.len() == PAGE as usize;
+        let told = rows.iter().filter_map(|(_, event)| match event {
+            EventRow::Room(told) => Some(Told::clone(told)),
+            _ => None,
+        });
+        let told: Vec<Told> = told.collect();
+        let mut rooms = VecDeque::new();
+        if !told.is_empty() {
+            let ground = Node::ground(&self.mesh).await?;
+            rooms.extend(self.store.run(move |state| rooms::event::show(&state.db, &ground, told)).await?);
+        }
         let own = self.session.clone();
         let events: Vec<api::EventRecord> = self
             .mesh
             .look(move |session, row| {
-                let record = |(position, event): (u64, EventRow)| {
+                let mut record = |(position, event): (u64, EventRow)| {
                     let event = match event {
+                        EventRow::Room(_) => rooms.pop_front()?,
+                        EventRow::Gone => return None,
                         EventRow::Message(item) if item.session != own => return None,
                         EventRow::Message(item) => {
                             api::Event::Message { message: Box::new(view::message(session, row, *item)) }
@@ -143,7 +157,7 @@ impl Feed {
                     };
                     Some(api::EventRecord { position, event })
                 };
-                rows.into_iter().filter_map(record).collect()
+                rows.into_iter().filter_map(|row| record(row)).collect()
             })
             .await?;
         self.buffer.extend(events);

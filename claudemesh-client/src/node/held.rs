@@ -22,6 +22,7 @@ pub fn depth<'a>(changes: impl IntoIterator<Item = &'a Change>, extra: bool, awa
         Change::LogEntry { .. }
         | Change::LogRecords(_)
         | Change::LogUnsealed { .. }
+        | Change::LogCompacted { .. }
         | Change::LogEpoch { .. }
         | Change::LogReader { .. }
         | Change::LogDone { .. } => Depth::Passing,

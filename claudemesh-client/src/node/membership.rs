@@ -302,6 +302,7 @@ impl Node {
                 round_trip_ms: None,
                 warnings: Vec::new(),
                 last_error: None,
+                hints: None,
             });
         };
         let last_error = handle.shared.last_error().filter(|_| !info.connected);
@@ -312,6 +313,8 @@ impl Node {
                 (session.roster().head(), faults, session.round_trip())
             })
             .await?;
+        let hints = self.state_entry(mesh, super::rooms::template::HINTS).await.ok().flatten();
+        let hints = hints.and_then(|entry| entry.value.as_str().map(str::to_owned));
         warnings.extend(faults);
         warnings.sort();
         warnings.dedup();
@@ -325,6 +328,7 @@ impl Node {
             round_trip_ms: round_trip.map(|millis| millis as f64),
             warnings,
             last_error,
+            hints,
         })
     }
 

@@ -1,7 +1,10 @@
 //! Conversations and shared knowledge of a running mesh: plans are written to their logs, answers come from the views.
 
 mod calls;
+mod compact;
+pub(super) mod template;
 mod topics;
+pub(super) mod upkeep;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -191,9 +194,16 @@ impl Node {
     }
 }
 
-/// The members a private log is open to now.
+/// The members a private log is open to now, without those who left it.
 async fn audience(mesh: &Active, log: LogId) -> Result<Option<std::collections::BTreeSet<MemberId>>, Error> {
-    mesh.look(move |session, _| session.log_audience(&log)).await
+    mesh.look(move |session, _| {
+        let mut members = session.log_audience(&log)?;
+        for member in session.log_leavers(&log) {
+            members.remove(&member);
+        }
+        Some(members)
+    })
+    .await
 }
 
 fn pending() -> Error {

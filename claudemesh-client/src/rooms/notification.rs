@@ -16,25 +16,27 @@ pub(crate) fn list(
     let rows =
         notification::notifications(db, ground.mesh, !query.all, limit(query.limit, 50, 1000)).map_err(db_error)?;
     let names = ground.topic_names(db)?;
-    let show = |row: NotificationRow| {
-        let (kind, by, subject, text) = match &row.subject {
-            Subject::Mention(post) => ("mention", post.member, Some(post.id), beginning(&post.text)),
-            Subject::Reply(post) => ("reply", post.member, Some(post.id), beginning(&post.text)),
-            Subject::Task { id, title, by } => ("task", *by, Some(*id), beginning(title)),
-            Subject::Membership { by, .. } => ("topic", *by, None, "added you to this topic".to_owned()),
-        };
-        api::Notification {
-            id: format!("{}.{}", row.room, show_at(row.at)),
-            kind: kind.into(),
-            from: ground.member_ref(&by),
-            topic: names.get(&row.room).cloned(),
-            subject: subject.map(|id| id.to_string()),
-            text,
-            at: time(row.received_at),
-            read: row.read,
-        }
-    };
+    let show = |row: NotificationRow| show(ground, names.get(&row.room).cloned(), row);
     Ok(api::Notifications { notifications: rows.into_iter().map(show).collect() })
+}
+
+pub(crate) fn show(ground: &Ground, topic: Option<String>, row: NotificationRow) -> api::Notification {
+    let (kind, by, subject, text) = match &row.subject {
+        Subject::Mention(post) => ("mention", post.member, Some(post.id), beginning(&post.text)),
+        Subject::Reply(post) => ("reply", post.member, Some(post.id), beginning(&post.text)),
+        Subject::Task { id, title, by } => ("task", *by, Some(*id), beginning(title)),
+        Subject::Membership { by, .. } => ("topic", *by, None, "added you to this topic".to_owned()),
+    };
+    api::Notification {
+        id: format!("{}.{}", row.room, show_at(row.at)),
+        kind: kind.into(),
+        from: ground.member_ref(&by),
+        topic,
+        subject: subject.map(|id| id.to_string()),
+        text,
+        at: time(row.received_at),
+        read: row.read,
+    }
 }
 
 pub(crate) fn mark(db: &Connection, ground: &Ground, request: &api::NotificationRead) -> Result<api::Marked, Error> {

@@ -130,7 +130,7 @@ fn show_all(ground: &Ground, place: &Place, rows: Vec<PostRow>) -> Vec<api::Post
     rows.into_iter().map(|row| show(ground, topic, row)).collect()
 }
 
-fn show(ground: &Ground, topic: &str, row: PostRow) -> api::Post {
+pub(crate) fn show(ground: &Ground, topic: &str, row: PostRow) -> api::Post {
     api::Post {
         id: row.id.to_string(),
         topic: topic.to_owned(),

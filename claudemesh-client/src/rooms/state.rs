@@ -101,6 +101,13 @@ pub(crate) fn get(db: &Connection, ground: &Ground, request: &api::StateKey) -> 
     }
 }
 
+/// What is under a key of the whole mesh, also when it was deleted; none when nothing ever was.
+pub(crate) fn look(db: &Connection, ground: &Ground, key: &str) -> Result<Option<api::StateEntry>, Error> {
+    let place = ground.mesh_room(db)?;
+    let row = state::get(db, place.room, key, ground.now).map_err(db_error)?;
+    Ok(row.map(|row| show(ground, &place, row)))
+}
+
 pub(crate) fn list(db: &Connection, ground: &Ground, query: &api::StateQuery) -> Result<api::StateEntries, Error> {
     let place = ground.place(db, query.topic.as_deref())?;
     let prefix = query.prefix.as_deref().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use claudemesh_core::address::Name;
 use claudemesh_core::log::HistoryPolicy;
-use claudemesh_core::record::{GENERAL, Topic, TopicInfo, TopicMember, TopicRole, Visibility};
+use claudemesh_core::record::{GENERAL, Topic, TopicInfo, TopicMember, TopicRetention, TopicRole, Visibility};
 use claudemesh_core::{LogId, MemberId};
 use rusqlite::Connection;
 
@@ -20,14 +20,20 @@ pub(crate) struct New {
     /// For public topics.
     pub(crate) announcement: Option<Topic>,
     pub(crate) members: Vec<MemberId>,
+    pub(crate) retention: Option<TopicRetention>,
+}
+
+/// The name of a topic to be made.
+pub(crate) fn name(text: &str) -> Result<Name, Error> {
+    let text = text.strip_prefix('#').unwrap_or(text);
+    text.parse().map_err(|error| {
+        Error::new(ErrorKind::Usage, format!("{text:?} cannot be the name of a topic: {error}"))
+            .with_hint("1 to 64 bytes, without / and , and not starting with @, # or *")
+    })
 }
 
 pub(crate) fn create(db: &Connection, ground: &Ground, request: &api::TopicCreate, log: LogId) -> Result<New, Error> {
-    let text = request.topic.strip_prefix('#').unwrap_or(&request.topic);
-    let name: Name = text.parse().map_err(|error| {
-        Error::new(ErrorKind::Usage, format!("{text:?} cannot be the name of a topic: {error}"))
-            .with_hint("1 to 64 bytes, without / and , and not starting with @, # or *")
-    })?;
+    let name = name(&request.topic)?;
     if ground.topics(db)?.iter().any(|topic| topic.name == name.as_str()) {
         return Err(Error::new(ErrorKind::Conflict, format!("there is a topic #{name} already"))
             .with_hint(format!("join it with `claudemesh topic join {name}`, or take another name")));
@@ -50,7 +56,8 @@ pub(crate) fn create(db: &Connection, ground: &Ground, request: &api::TopicCreat
     };
     // Whatever is out of bounds is said before anything is made.
     Ground::plan(log, info.clone(), ())?;
-    Ok(New { history, info, announcement: (!request.private).then_some(announcement), members })
+    let retention = request.retention.filter(|seconds| *seconds > 0).map(|seconds| TopicRetention { seconds });
+    Ok(New { history, info, announcement: (!request.private).then_some(announcement), members, retention })
 }
 
 pub(crate) fn list(db: &Connection, ground: &Ground, query: &api::TopicsQuery) -> Result<api::Topics, Error> {
@@ -67,6 +74,7 @@ fn show(db: &Connection, ground: &Ground, topic: TopicRow, session: Option<&str>
     let news = news(db, topic.room, session.unwrap_or(crate::DEFAULT_SESSION)).map_err(db_error)?;
     Ok(api::Topic {
         id: topic.log.to_string(),
+        retention: news.retention,
         missing_epochs: ground.missing.get(&topic.log).cloned().unwrap_or_default(),
         name: topic.name,
         purpose: topic.purpose,
@@ -122,6 +130,19 @@ pub(crate) fn members(db: &Connection, ground: &Ground, place: &Place) -> Result
         .collect();
     members.sort_by(|a, b| b.role.cmp(&a.role).then_with(|| a.member.name.cmp(&b.member.name)));
     Ok(api::TopicMembers { topic, members })
+}
+
+/// A change of how long a topic keeps its posts.
+pub(crate) fn retention(db: &Connection, ground: &Ground, request: &api::TopicRetention) -> Result<Plan<Place>, Error> {
+    let row = ground.topic(db, &request.topic)?;
+    let place = ground.joined(db, &request.topic)?;
+    if row.role != TopicRole::Lead && (row.private || !ground.is_admin) {
+        return Err(Error::new(ErrorKind::Refused, format!("only leads of #{} say how long it keeps posts", row.name))
+            .with_hint(format!("ask one of them: `claudemesh topic members {}`", row.name)));
+    }
+    let seconds = request.seconds.unwrap_or(0);
+    let known = crate::store::view::retention::of(db, place.room).map_err(db_error)?.unwrap_or(0) == seconds;
+    Ground::plan(place.log, TopicRetention { seconds }, place).map(|plan| plan.known(known))
 }
 
 /// A change of one's own or another's place in a topic.

@@ -31,6 +31,10 @@ macro_rules! room_calls {
             topic_read(TopicRead) -> Topic, "/v1/topics/read", near;
             /// Marks a thread resolved, or open again.
             topic_resolve(TopicResolve) -> Posts, "/v1/topics/resolve", far;
+            /// Changes how long a topic keeps its posts; older ones are erased.
+            topic_retention(TopicRetention) -> Topic, "/v1/topics/retention", far;
+            /// Drops from a log what nobody needs any more, at the broker and here.
+            compact(Compact) -> Compacted, "/v1/compact", far;
             /// What asks for attention.
             notifications(NotificationQuery) -> Notifications, "/v1/notifications", near;
             /// Marks notifications read.
@@ -65,6 +69,8 @@ macro_rules! room_calls {
             task_release(TaskChange) -> Task, "/v1/tasks/release", far;
             /// Completes a claimed task.
             task_complete(TaskChange) -> Task, "/v1/tasks/complete", far;
+            /// Gives the mesh what a template has: groups, topics, state, hints.
+            template(TemplateApply) -> TemplateApplied, "/v1/template", far;
         }
     };
 }

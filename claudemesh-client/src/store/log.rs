@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use claudemesh_core::codec::{self, Bytes};
 use claudemesh_core::log::{EntryKind, Record};
-use claudemesh_core::record::Post;
+use claudemesh_core::record::{Post, TopicRetention};
 use claudemesh_core::session::{
     Change, InFlight, LogLink, LogPolicy, LogRecords, LogSnapshot, LogUse, SealedAt, Snapshot,
 };
@@ -56,7 +56,7 @@ pub(super) fn apply(tx: &Connection, mesh: i64, change: &Change, rows: &mut LogR
         }
         Change::LogEntry { log, offset, link, sealed } => tx
             .prepare_cached(
-                "INSERT OR REPLACE INTO log_link (key, chain, kind, epoch, roster) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT OR REPLACE INTO log_link (key, chain, kind, epoch, roster, raises) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
             .execute(params![
                 rows.row(tx, mesh, log)? * SPAN + number(*offset),
@@ -64,6 +64,7 @@ pub(super) fn apply(tx: &Connection, mesh: i64, change: &Change, rows: &mut LogR
                 link.kind.map(|kind| number(kind.code())),
                 sealed.map(|sealed| number(sealed.epoch)),
                 sealed.map(|sealed| number(sealed.roster_index)),
+                sealed.map(|sealed| sealed.raises),
             ])
             .map(drop),
         Change::LogRecords(opened) => {
@@ -119,22 +120,37 @@ pub(super) fn posts(change: &Change) -> usize {
 pub(super) fn fold(tx: &Connection, mesh: i64, changes: &[Change], rows: &mut LogRows) -> rusqlite::Result<()> {
     let mut entries = Vec::new();
     for change in changes {
-        if let Change::LogRecords(opened) = change {
-            entries.push(view_entry(mesh, rows.row(tx, mesh, &opened.log)?, opened));
+        match change {
+            Change::LogRecords(opened) => entries.push(view_entry(mesh, rows.row(tx, mesh, &opened.log)?, opened)),
+            Change::LogCompacted { log, usage, own, offsets } => {
+                view::apply_all(tx, &std::mem::take(&mut entries))?;
+                let room = rows.row(tx, mesh, log)?;
+                view::compact::apply(tx, &view::Room::new((room, mesh), scope(*usage), *own, now_ms()), offsets)?;
+            }
+            _ => {}
         }
     }
     if entries.is_empty() { Ok(()) } else { view::apply_all(tx, &entries) }
+}
+
+const fn scope(usage: LogUse) -> view::Scope {
+    match usage {
+        LogUse::Mesh => view::Scope::Mesh,
+        LogUse::General => view::Scope::General,
+        LogUse::Other => view::Scope::Topic,
+    }
+}
+
+/// Whether a change can bear on how long posts are kept.
+pub(super) fn concerns_retention(change: &Change) -> bool {
+    matches!(change, Change::LogRecords(opened) if opened.records.iter().any(|it| it.kind == TopicRetention::KIND))
 }
 
 fn view_entry(mesh: i64, room: i64, opened: &LogRecords) -> view::Entry<'_> {
     view::Entry {
         room,
         mesh,
-        scope: match opened.usage {
-            LogUse::Mesh => view::Scope::Mesh,
-            LogUse::General => view::Scope::General,
-            LogUse::Other => view::Scope::Topic,
-        },
+        scope: scope(opened.usage),
         own: opened.own,
         offset: opened.offset,
         author: opened.device,
@@ -142,6 +158,8 @@ fn view_entry(mesh: i64, room: i64, opened: &LogRecords) -> view::Entry<'_> {
         is_admin: opened.is_admin,
         now: now_ms(),
         late: opened.late,
+        witnessed: opened.witnessed,
+        raises: opened.raises,
         records: &opened.records,
     }
 }
@@ -197,7 +215,9 @@ fn load_one(db: &Connection, mesh: i64, n: i64) -> Result<LogSnapshot, Error> {
         log.in_flight.insert(flight.seq, flight);
     }
     let mut sql = db
-        .prepare_cached("SELECT key, chain, kind, epoch, roster FROM log_link WHERE key BETWEEN ?1 AND ?2 ORDER BY key")
+        .prepare_cached(
+            "SELECT key, chain, kind, epoch, roster, raises FROM log_link WHERE key BETWEEN ?1 AND ?2 ORDER BY key",
+        )
         .map_err(db_error)?;
     let mut found = sql.query([n * SPAN, n * SPAN + SPAN - 1]).map_err(db_error)?;
     while let Some(row) = found.next().map_err(db_error)? {
@@ -224,7 +244,8 @@ fn read_link(row: &Row<'_>, log: &mut LogSnapshot) -> rusqlite::Result<()> {
     if let Some(epoch) = row.get::<_, Option<i64>>(3)? {
         let offset = row.get::<_, i64>(0)?.unsigned_abs() % SPAN.unsigned_abs();
         let roster_index = row.get::<_, Option<i64>>(4)?.unwrap_or_default().unsigned_abs();
-        log.sealed.insert(offset, SealedAt { epoch: epoch.unsigned_abs(), roster_index });
+        let raises = row.get::<_, Option<bool>>(5)?.unwrap_or(true);
+        log.sealed.insert(offset, SealedAt { epoch: epoch.unsigned_abs(), roster_index, raises });
     }
     Ok(())
 }
@@ -243,6 +264,8 @@ pub(super) fn load_names(db: &Connection, mesh: i64, log: LogId) -> Result<Vec<L
             member: MemberId::from_bytes(row.get(2)?),
             is_admin: row.get(3)?,
             late: false,
+            witnessed: false,
+            raises: false,
             records: Vec::new(),
         };
         Ok((opened, records))

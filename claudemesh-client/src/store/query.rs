@@ -4,6 +4,7 @@ use claudemesh_core::session::MessageState;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use zeroize::Zeroizing;
 
+use super::view::event::{self, Told};
 use super::{Store, db_error};
 use crate::error::{Error, ErrorKind};
 
@@ -62,8 +63,19 @@ pub(crate) struct InboxItem {
 #[derive(Clone, Debug)]
 pub(crate) enum EventRow {
     Message(Box<InboxItem>),
-    Receipt { id: [u8; 16], member: [u8; 32], state: MessageState },
-    Roster { change: String, member: Option<[u8; 32]>, index: u64 },
+    Receipt {
+        id: [u8; 16],
+        member: [u8; 32],
+        state: MessageState,
+    },
+    Roster {
+        change: String,
+        member: Option<[u8; 32]>,
+        index: u64,
+    },
+    Room(Box<Told>),
+    /// What it told of is not there any more.
+    Gone,
 }
 
 /// An invite made here.
@@ -320,6 +332,10 @@ impl Store {
                 .query_map(params![mesh, after as i64, limit], |row| {
                     let position = row.get::<_, i64>(0)? as u64;
                     let event = match row.get::<_, i64>(1)? {
+                        kind if event::is_told(kind) => {
+                            let told = event::read(&store.db, kind, row.get(2)?)?;
+                            told.map_or(EventRow::Gone, |told| EventRow::Room(Box::new(told)))
+                        }
                         1 => EventRow::Message(Box::new(inbox_item(row, 7)?)),
                         2 => EventRow::Receipt {
                             id: row.get(3)?,
@@ -414,32 +430,6 @@ impl Store {
                 count("SELECT COUNT(*) FROM sent WHERE mesh = ?1 AND visible = 1 AND state = 1")?,
                 count("SELECT COUNT(*) FROM inbox WHERE mesh = ?1 AND read_at IS NULL AND copy = 0 AND kind = 0")?,
             ))
-        })
-        .await
-    }
-
-    /// Deletes what is past its retention: read messages and their events, finished messages, old fingerprints.
-    pub(crate) async fn sweep(&self, now_ms: i64) -> Result<(), Error> {
-        const DAY: i64 = 24 * 3600 * 1000;
-        self.run(move |store| {
-            let old = now_ms - 90 * DAY;
-            let tx = store.db.transaction().map_err(db_error)?;
-            for sql in [
-                "DELETE FROM sent WHERE at < ?1 AND state >= 3",
-                "DELETE FROM event WHERE kind = 1 AND ref IN (SELECT row FROM inbox WHERE read_at < ?1)",
-                "DELETE FROM inbox WHERE read_at < ?1",
-                "DELETE FROM fingerprint WHERE (mesh, id) NOT IN (SELECT mesh, id FROM sent) AND ?1 > 0",
-            ] {
-                tx.execute(sql, [old]).map_err(db_error)?;
-            }
-            super::view::notification::sweep(&tx, old).map_err(db_error)?;
-            tx.execute(
-                "DELETE FROM event WHERE kind <> 1
-                 AND position < (SELECT position FROM event ORDER BY position DESC LIMIT 1 OFFSET 100000)",
-                [],
-            )
-            .map_err(db_error)?;
-            tx.commit().map_err(db_error)
         })
         .await
     }

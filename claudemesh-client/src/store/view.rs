@@ -5,12 +5,15 @@
 //! meaning depends on those before them are kept as they came: when one comes late, its room is folded anew.
 
 mod batch;
+pub(crate) mod compact;
 pub(crate) mod erase;
+pub(crate) mod event;
 pub(crate) mod group;
 pub(crate) mod memory;
 pub(crate) mod notification;
 pub(crate) mod post;
 mod rebuild;
+pub(crate) mod retention;
 mod role;
 pub(crate) mod search;
 mod sql;
@@ -61,17 +64,30 @@ pub(crate) struct Entry<'a> {
     pub(crate) now: i64,
     /// Whether entries of higher offsets may have been applied before.
     pub(crate) late: bool,
+    /// Whether this home was in the mesh when it was written.
+    pub(crate) witnessed: bool,
+    /// Whether later entries are judged by the roster index that it is the first to name.
+    pub(crate) raises: bool,
     pub(crate) records: &'a [Record],
 }
 
 /// A room and for whom it is folded.
 #[derive(Clone, Copy, Debug)]
-struct Room {
+pub(crate) struct Room {
     n: i64,
     mesh: i64,
     scope: Scope,
     own: MemberId,
     now: i64,
+    /// Whether what is new is told to who listens.
+    tells: bool,
+}
+
+impl Room {
+    /// A room, by its row and its mesh's, of which nothing is told.
+    pub(crate) const fn new((n, mesh): (i64, i64), scope: Scope, own: MemberId, now: i64) -> Self {
+        Self { n, mesh, scope, own, now, tells: false }
+    }
 }
 
 /// Who wrote a record.
@@ -124,12 +140,23 @@ pub(crate) fn apply(tx: &Connection, entry: &Entry<'_>) -> rusqlite::Result<()> 
 pub(crate) fn apply_all(tx: &Connection, entries: &[Entry<'_>]) -> rusqlite::Result<()> {
     let (mut stale, mut batch) = (BTreeMap::new(), batch::Batch::default());
     for entry in entries {
-        let room = Room { n: entry.room, mesh: entry.mesh, scope: entry.scope, own: entry.own, now: entry.now };
+        let room = Room {
+            n: entry.room,
+            mesh: entry.mesh,
+            scope: entry.scope,
+            own: entry.own,
+            now: entry.now,
+            tells: entry.witnessed,
+        };
+        if entry.raises {
+            stay(tx, key(entry.room, (entry.offset, 0)))?;
+        }
         let author = Author { member: entry.member, device: entry.author, is_admin: entry.is_admin };
         for (index, record) in (0..).zip(entry.records) {
             let key = key(entry.room, (entry.offset, index));
             // Names, the mesh's label and broadcasts are the directory's.
             if entry.scope == Scope::Mesh && matches!(record.kind, 1..=3) {
+                stay(tx, key)?;
                 continue;
             }
             match RoomRecord::decode(record).ok().filter(|read| has_place(read, entry.scope)) {
@@ -148,7 +175,10 @@ pub(crate) fn apply_all(tx: &Connection, entries: &[Entry<'_>]) -> rusqlite::Res
                         refuse(tx, key)?;
                     }
                 }
-                None => ignore(tx, room.n, 1)?,
+                None => {
+                    ignore(tx, room.n, 1)?;
+                    stay(tx, key)?;
+                }
             }
         }
     }
@@ -161,9 +191,10 @@ const fn has_place(record: &RoomRecord, scope: Scope) -> bool {
     match record {
         RoomRecord::Topic(_) | RoomRecord::GroupMember(_) => matches!(scope, Scope::Mesh),
         RoomRecord::TopicInfo(_) => matches!(scope, Scope::Topic),
-        RoomRecord::Post(_) | RoomRecord::ThreadResolved(_) | RoomRecord::TopicMember(_) => {
-            !matches!(scope, Scope::Mesh)
-        }
+        RoomRecord::Post(_)
+        | RoomRecord::ThreadResolved(_)
+        | RoomRecord::TopicMember(_)
+        | RoomRecord::TopicRetention(_) => !matches!(scope, Scope::Mesh),
         _ => true,
     }
 }
@@ -203,6 +234,7 @@ fn fold(tx: &Connection, room: &Room, author: &Author, key: i64, record: &RoomRe
         RoomRecord::TopicInfo(it) => role::describe(tx, room, author, key, it),
         RoomRecord::TopicMember(it) => role::assign(tx, room, author, key, it),
         RoomRecord::ThreadResolved(it) => topic::resolve(tx, room, author, key, it),
+        RoomRecord::TopicRetention(it) => retention::set(tx, room, author, key, it),
         RoomRecord::GroupMember(it) => group::change(tx, room, author, it),
         RoomRecord::StateSet(it) => state::put(tx, room, author, key, &it.key, it.expected),
         RoomRecord::StateDeleted(it) => state::put(tx, room, author, key, &it.key, it.expected),
@@ -223,6 +255,11 @@ const fn changes_roles(record: &RoomRecord) -> bool {
 /// Marks a kept record that changed nothing.
 fn refuse(tx: &Connection, key: i64) -> rusqlite::Result<()> {
     sql::run(tx, "INSERT OR IGNORE INTO room_refused (key) VALUES (?1)", [key]).map(drop)
+}
+
+/// The entry of this record is not to be compacted.
+fn stay(tx: &Connection, key: i64) -> rusqlite::Result<()> {
+    sql::run(tx, "INSERT OR IGNORE INTO room_stays (key) VALUES (?1)", [key & !(LAST_INDEX as i64)]).map(drop)
 }
 
 /// Whether the record at this address took effect. Only for records whose meaning depends on those before them.

@@ -14,9 +14,10 @@ use super::{Fake, FakeMesh, State};
 use crate::api;
 use crate::error::{Error, ErrorKind};
 use crate::rooms::task::Step;
-use crate::rooms::{Ground, Person, Plan, group, memory, notification, post, show_at, state, task, topic};
+use crate::rooms::{Ground, Person, Place, Plan, group, memory, notification, post, show_at, state, task, topic};
 use crate::service::{Call, MeshSelector, Rooms};
 use crate::store::{self, db_error, view};
+use crate::template::Template;
 
 /// The rooms of one mesh.
 #[derive(Debug)]
@@ -71,6 +72,8 @@ impl Folded {
             is_admin: ground.people.get(&author.member).is_some_and(|person| person.is_admin),
             now: i64::try_from(ground.now).unwrap_or(i64::MAX),
             late: false,
+            witnessed: true,
+            raises: false,
             records: &[record],
         };
         view::apply(&self.db, &entry).map_err(db_error)?;
@@ -145,6 +148,12 @@ impl Fake {
             let Plan { log, record, about, .. } = post::write(&rooms.db, &ground, &request)?;
             ground.own = own;
             rooms.write(&ground, &author, log, record)?;
+            let rows = view::post::by_id(&rooms.db, about.place.room, &about.id).map_err(db_error)?;
+            let topic = about.place.topic.unwrap_or_default();
+            let posts = rows.into_iter().map(|row| Box::new(post::show(&ground, &topic, row)));
+            let events: Vec<api::Event> = posts.map(|post| api::Event::Post { post }).collect();
+            let mesh = state.mesh(None)?;
+            events.into_iter().for_each(|event| mesh.record(event));
             Ok(about.id.to_string())
         })
     }
@@ -307,6 +316,19 @@ impl Rooms for Fake {
         })
     }
 
+    fn topic_retention<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TopicRetention) -> Call<'a, api::Topic> {
+        let answer =
+            |db: &_, ground: &_, place: &Place, _: RecordAt| topic::one(db, ground, &place.log.to_string(), None);
+        self.make(mesh, move |db, ground| topic::retention(db, ground, &request), answer)
+    }
+
+    fn compact<'a>(&'a self, mesh: MeshSelector<'a>, request: api::Compact) -> Call<'a, api::Compacted> {
+        // There is no broker to keep less.
+        self.ask(mesh, move |db, ground| {
+            ground.place(db, request.topic.as_deref()).map(|_| api::Compacted { dropped: 0 })
+        })
+    }
+
     fn topic_resolve<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TopicResolve) -> Call<'a, api::Posts> {
         let answer = |db: &_, ground: &_, (place, id): &_, _| post::in_thread(db, ground, place, *id, 50);
         self.make(mesh, move |db, ground| post::resolve(db, ground, &request), answer)
@@ -398,5 +420,47 @@ impl Rooms for Fake {
 
     fn task_complete<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TaskChange) -> Call<'a, api::Task> {
         self.make(mesh, move |db, ground| task::change(db, ground, &request, Step::Complete), task::changed)
+    }
+
+    fn template<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TemplateApply) -> Call<'a, api::TemplateApplied> {
+        async move {
+            let template = Template::named(&request.template)?;
+            let mut done = api::TemplateApplied {
+                template: request.template,
+                complete: true,
+                groups: Vec::new(),
+                topics: Vec::new(),
+                state: Vec::new(),
+            };
+            for (group, role) in template.groups {
+                let known = self.groups(mesh, api::GroupQuery::default()).await?.groups;
+                if known.iter().all(|known| known.group != group) {
+                    let request = api::GroupChange { group: group.clone(), role: Some(role), member: None };
+                    self.group_join(mesh, request).await?;
+                    done.groups.push(group);
+                }
+            }
+            for (topic, purpose) in template.topics {
+                let request =
+                    api::TopicCreate { topic: topic.clone(), purpose: Some(purpose), ..api::TopicCreate::default() };
+                done.topics.extend(made(self.topic_create(mesh, request).await.map(drop), topic)?);
+            }
+            for (key, value) in template.state.into_iter().chain([("hints".to_owned(), template.hints.into())]) {
+                let expect = Some("0.0".to_owned());
+                let request = api::StateSet { key: key.clone(), value, expect, ..api::StateSet::default() };
+                done.state.extend(made(self.state_set(mesh, request).await.map(drop), key)?);
+            }
+            Ok(done)
+        }
+        .boxed()
+    }
+}
+
+/// The name of what was made now; none of what was there.
+fn made(result: Result<(), Error>, name: String) -> Result<Option<String>, Error> {
+    match result {
+        Ok(()) => Ok(Some(name)),
+        Err(error) if error.kind() == ErrorKind::Conflict => Ok(None),
+        Err(error) => Err(error),
     }
 }

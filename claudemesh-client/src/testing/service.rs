@@ -70,6 +70,7 @@ impl Service for Fake {
                 round_trip_ms: Some(0.5),
                 warnings: mesh.warnings.clone(),
                 last_error: None,
+                hints: None,
             });
             Ok(api::Status {
                 version: env!("CARGO_PKG_VERSION").into(),
@@ -97,6 +98,7 @@ impl Service for Fake {
                 link: None,
                 recovery_key,
                 created,
+                template: None,
             })
         })
     }

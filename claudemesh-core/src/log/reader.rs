@@ -184,6 +184,15 @@ impl LogReader {
         self.unexplained.iter().map(|(&first, &last)| (first, last))
     }
 
+    /// An entry that was applied is not served any more: a compaction has to say so by the log's tail, as for one that
+    /// never was.
+    pub fn withheld(&mut self, offset: u64) {
+        let run = self.unexplained.range(..=offset).next_back();
+        if run.is_none_or(|(_, last)| *last < offset) {
+            self.unexplained.insert(offset, offset);
+        }
+    }
+
     /// Epochs whose secret no entry links to that of the epoch before although history is for all, and for which both
     /// secrets are held: oldest first.
     pub fn unlinked(&self) -> impl Iterator<Item = u64> + '_ {

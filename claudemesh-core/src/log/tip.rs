@@ -150,6 +150,15 @@ impl LogTip {
         self.current.as_ref().is_none_or(|current| current.is_stale(membership, membership.head().index))
     }
 
+    /// Whether `commit` takes devices out of the audience of a private log and lets none in.
+    #[must_use]
+    pub fn is_narrowed_by(&self, commit: &Commit) -> bool {
+        let before = self.current.as_ref().and_then(|current| current.audience.as_ref());
+        let (Some(before), Some(after)) = (before, &commit.audience) else { return false };
+        let after: BTreeSet<DeviceId> = after.iter().copied().collect();
+        after.len() < before.len() && after.is_subset(before)
+    }
+
     /// Live devices of the audience that the current secret was not wrapped to.
     #[must_use]
     pub fn unwrapped(&self, membership: &impl Membership) -> Vec<DeviceId> {

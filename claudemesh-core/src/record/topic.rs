@@ -159,3 +159,18 @@ impl Form for TopicMember {
         Ok(())
     }
 }
+
+/// How long a topic keeps its posts, in the topic's log.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct TopicRetention {
+    /// Seconds after a post's time; 0 for ever.
+    #[n(0)]
+    pub seconds: u64,
+}
+
+impl Form for TopicRetention {
+    fn check(&self) -> Result<(), RecordError> {
+        Ok(())
+    }
+}

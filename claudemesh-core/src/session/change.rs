@@ -131,6 +131,17 @@ pub enum Change {
     },
     /// The records of an entry opened, now or at last.
     LogRecords(LogRecords),
+    /// Entries were dropped from a log: what was read of them goes, too.
+    LogCompacted {
+        /// The log.
+        log: LogId,
+        /// What the log is to the mesh.
+        usage: LogUse,
+        /// The member this device belongs to.
+        own: MemberId,
+        /// Their offsets.
+        offsets: Vec<u64>,
+    },
     /// A sealed entry will never open.
     LogUnsealed {
         /// The log.
@@ -285,7 +296,7 @@ impl Snapshot {
                 log.queue.retain(|ticket, _| !tickets.contains(ticket));
             }
             Change::OwnStatus { status } => self.own_status = Some(status.clone()),
-            Change::Inbox(_) | Change::Read { .. } => {}
+            Change::Inbox(_) | Change::Read { .. } | Change::LogCompacted { .. } => {}
         }
     }
 

@@ -38,6 +38,8 @@ pub enum Fault {
     InvalidRosterEntry,
     /// The log served does not continue the one verified here.
     LogFork,
+    /// Entries of a log were withheld, and nothing in it says that they were compacted.
+    LogWithheld,
     /// The broker proved another key than the mesh names.
     WrongBroker,
     /// The broker or a peer sent bytes that are no valid form.
@@ -73,6 +75,7 @@ impl Fault {
             Self::RosterFork => "roster_fork",
             Self::InvalidRosterEntry => "invalid_roster_entry",
             Self::LogFork => "log_fork",
+            Self::LogWithheld => "log_withheld",
             Self::WrongBroker => "wrong_broker",
             Self::Malformed => "malformed",
             Self::UnknownFrame => "unknown_frame",
@@ -370,6 +373,10 @@ impl Session {
             (Pending::LogAppend(log, seq), Body::Error(error)) => self.on_log_append_error((log, seq), &error, cx),
             (Pending::LogRange(log), Body::LogEntries(reply)) if reply.log == log => self.on_log_fetched(&reply, cx),
             (Pending::LogRange(log), _) => self.on_fetch_failed(&log, cx),
+            (Pending::LogTail(log), Body::LogEntries(reply)) if reply.log == log => {
+                self.on_tail_told(&log, Some(reply.tail), cx);
+            }
+            (Pending::LogTail(log), _) => self.on_tail_told(&log, None, cx),
             (_, Body::Error(error)) if error.code == ErrorCode::Removed => self.halt(Fault::Removed, cx),
             (Pending::RosterRange { .. } | Pending::RosterProof | Pending::Reappend, Body::Error(_)) => {
                 cx.out.push(Action::Disconnect);

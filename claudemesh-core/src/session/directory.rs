@@ -19,7 +19,7 @@ impl Session {
     }
 
     /// Folds records of the mesh's own log.
-    pub(super) fn take_directory<R>(&mut self, opened: &LogRecords, roster_index: u64, cx: &mut Context<'_, R>) {
+    pub(super) fn take_directory<R>(&mut self, opened: &LogRecords, cx: &mut Context<'_, R>) {
         let (mut changed, mut broadcasts) = (false, Vec::new());
         for (at, record) in (0..).map(|index| (opened.offset, index)).zip(&opened.records) {
             match fold(&mut self.directory, opened, at, record) {
@@ -29,8 +29,7 @@ impl Session {
         }
         cx.out.extend(changed.then_some(Action::Notify(Notice::Directory)));
         // What was said before this device was there is history.
-        let joined = self.roster.device(&self.device).is_some_and(|device| device.added_at <= roster_index);
-        if !joined || opened.device == self.device {
+        if !opened.witnessed || opened.device == self.device {
             return;
         }
         for (id, content) in broadcasts {

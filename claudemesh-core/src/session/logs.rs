@@ -64,6 +64,11 @@ pub struct LogRecords {
     pub is_admin: bool,
     /// Whether later entries were applied before: the epoch's secret was learned late.
     pub late: bool,
+    /// Whether this device was in the mesh when they were written; what was said before is history.
+    pub witnessed: bool,
+    /// Whether the entry is the first in its log to name the roster index at which it counts. Later entries are judged by
+    /// that, so it must not be dropped.
+    pub raises: bool,
     /// The records, in order.
     pub records: Vec<Record>,
 }
@@ -118,7 +123,11 @@ impl Logs {
 
     /// When something is to be done next. A turn that has come is taken as soon as the log is free.
     pub(super) fn deadline(&self, now: Millis) -> Option<Millis> {
-        let times = |log: &Log| [log.link.retry_at, log.link.mends_at.filter(|at| *at > now), log.link.quiet_at];
+        let turn = |at: Option<Millis>| at.filter(|at| *at > now);
+        let times = |log: &Log| {
+            let link = &log.link;
+            [link.retry_at, turn(link.mends_at), turn(link.narrows_at), turn(link.asks_tail_at), link.quiet_at]
+        };
         self.logs.values().filter(|log| log.open).flat_map(times).flatten().min()
     }
 
@@ -148,6 +157,11 @@ impl Session {
         Some(devices.filter_map(|device| self.roster.member_of(&device)).collect())
     }
 
+    /// Members of a private log who left it and can read it until its next epoch, as far as this device was told.
+    pub fn log_leavers(&self, log: &LogId) -> impl Iterator<Item = MemberId> + '_ {
+        self.logs.logs.get(log).into_iter().flat_map(|log| log.leavers.iter().copied())
+    }
+
     /// The history policy of a log, as far as it is known here.
     #[must_use]
     pub fn log_history(&self, log: &LogId) -> HistoryPolicy {
@@ -172,6 +186,9 @@ impl Session {
         };
         log.link.refollow |= !log.open || !log.link.followed;
         log.open = true;
+        if let Some(audience) = &policy.audience {
+            log.leavers.retain(|member| !audience.contains(member));
+        }
         log.policy = policy.clone();
         cx.persist(Change::LogOpened { log: id, policy });
     }
@@ -198,6 +215,12 @@ impl Session {
             let id = MessageId::generate(cx.now, cx.rng);
             self.queue(id, OutboxKind::Invitation, Lane::Next, (cx.now, INVITATION_TTL), &content, recipients);
         }
+    }
+
+    /// Remembers who left a private log.
+    pub(super) fn note_leavers(&mut self, id: LogId, members: BTreeSet<MemberId>, leads: bool) {
+        let Some(log) = self.logs.open(&id) else { return };
+        (log.leavers, log.leads) = (members, leads);
     }
 
     /// Follows a log that a member says is open to this device.
@@ -232,6 +255,29 @@ impl Session {
         log.unsaved.insert(ticket);
         log.tokens.insert(ticket, token);
         self.logs.next_ticket += 1;
+    }
+
+    /// Takes up a compaction; `token` hears what becomes of it.
+    pub(super) fn compact_log<R>(
+        &mut self,
+        token: u64,
+        id: LogId,
+        offsets: Vec<u64>,
+        tail: u64,
+        cx: &mut Context<'_, R>,
+    ) {
+        let error = match self.logs.open(&id) {
+            None => Some(ErrorCode::UnknownLog),
+            Some(log) if log.compaction.is_some() || log.compacting.is_some() => Some(ErrorCode::RateLimited),
+            Some(_) => None,
+        };
+        match (error, self.logs.open(&id)) {
+            (None, Some(log)) => log.compaction = Some(one::Compaction { token, offsets, tail }),
+            (error, _) => {
+                let error = error.unwrap_or(ErrorCode::UnknownLog);
+                cx.notify(Notice::Written { token, result: Err(error) });
+            }
+        }
     }
 
     pub(super) fn follow_logs<R>(&mut self, cx: &mut Context<'_, R>) {

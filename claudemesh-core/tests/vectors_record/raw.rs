@@ -83,7 +83,7 @@ pub(crate) fn invalid() -> Vec<(&'static str, Record)> {
     after.data.0.push(0);
     let deep = "[".repeat(65) + &"]".repeat(65);
     vec![
-        ("unknown kind", all(20, [id()])),
+        ("unknown kind", all(21, [id()])),
         ("nothing at all", Record { kind: 17, data: Bytes::default() }),
         ("byte after the end", after),
         ("topic of a short log id", all(4, [Item::Bytes(vec![1; 15]), text("a")])),

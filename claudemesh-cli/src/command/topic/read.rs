@@ -156,6 +156,11 @@ pub(super) async fn mark(app: &mut App, args: Mark) -> Outcome {
     app.output.show(&topic, |page| page.line(&format!("{}: {} unread", title(&topic), topic.unread)))
 }
 
+/// A post among other events.
+pub(super) fn show_named(page: &mut Page, post: &Post) {
+    headed(page, post, &hash(&post.topic), &post.body);
+}
+
 fn show(page: &mut Page, post: &Post) {
     headed(page, post, "", &post.body);
 }

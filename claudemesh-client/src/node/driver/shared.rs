@@ -15,6 +15,8 @@ pub(crate) struct Shared {
     pub(crate) ready: watch::Sender<bool>,
     /// Whether what waited at the broker when this process connected has arrived.
     pub(crate) caught_up: watch::Sender<bool>,
+    /// Counts commits after which another member may be in a topic, or in an epoch.
+    pub(crate) members: watch::Sender<u64>,
     /// Devices whose presence changed.
     pub(crate) presence: broadcast::Sender<claudemesh_core::DeviceId>,
     clock_skew: AtomicBool,
@@ -31,6 +33,7 @@ impl Shared {
             committed: watch::Sender::new(0),
             ready: watch::Sender::new(false),
             caught_up: watch::Sender::new(false),
+            members: watch::Sender::new(0),
             presence: broadcast::Sender::new(1024),
             clock_skew: AtomicBool::new(false),
             removed: AtomicBool::new(false),

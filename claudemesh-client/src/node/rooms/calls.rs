@@ -90,6 +90,23 @@ impl Rooms for Node {
         })
     }
 
+    fn topic_retention<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TopicRetention) -> Call<'a, api::Topic> {
+        Box::pin(async move {
+            let mesh = self.mesh(mesh).await?;
+            let answer = |db: &_, ground: &_, place: &Place, at| {
+                if at != RecordAt::default() {
+                    rooms::effective(db, place.room, at)?;
+                }
+                topic::one(db, ground, &place.log.to_string(), None)
+            };
+            self.change(&mesh, move |db, ground| topic::retention(db, ground, &request), answer).await
+        })
+    }
+
+    fn compact<'a>(&'a self, mesh: MeshSelector<'a>, request: api::Compact) -> Call<'a, api::Compacted> {
+        Box::pin(async move { self.compact_room(&*self.mesh(mesh).await?, request).await })
+    }
+
     fn notifications<'a>(
         &'a self,
         mesh: MeshSelector<'a>,
@@ -210,5 +227,9 @@ impl Rooms for Node {
 
     fn task_complete<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TaskChange) -> Call<'a, api::Task> {
         Box::pin(async move { self.change_task(mesh, request, Step::Complete).await })
+    }
+
+    fn template<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TemplateApply) -> Call<'a, api::TemplateApplied> {
+        Box::pin(async move { self.apply_template(&*self.mesh(mesh).await?, request).await })
     }
 }

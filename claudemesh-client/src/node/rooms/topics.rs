@@ -9,7 +9,7 @@ use claudemesh_core::session::{Command, LogPolicy};
 use super::{COMPLETION, GLANCE, PATIENCE, audience, pending};
 use crate::api;
 use crate::error::{Error, ErrorKind};
-use crate::node::driver::{now, rng};
+use crate::node::driver::now;
 use crate::node::{Active, Node, wait_ready};
 use crate::rooms::task::Step;
 use crate::rooms::{self, Ground, Plan, group, is_general, post, task, topic};
@@ -43,9 +43,7 @@ impl Node {
         let handle = self.live(mesh).await?;
         wait_ready(handle).await?;
         mesh.catch_up().await;
-        let mut log = [0; 16];
-        rand_core::Rng::fill_bytes(&mut rng(), &mut log);
-        let log = LogId::from_bytes(log);
+        let log = super::template::fresh_log();
         let private = request.private;
         let (new, own) =
             self.ask(mesh, move |db, ground| Ok((topic::create(db, ground, &request, log)?, ground.own))).await?;
@@ -55,6 +53,7 @@ impl Node {
         let name = new.info.name.to_string();
         let mut records: Vec<RoomRecord> = vec![new.info.into()];
         let others: Vec<_> = new.members.into_iter().filter(|member| *member != own).collect();
+        records.extend(new.retention.map(Into::into));
         records.extend(others.iter().map(|member| TopicMember { member: *member, role: TopicRole::Member }.into()));
         for record in records {
             let Plan { record, .. } = Ground::plan(log, record, ())?;
@@ -142,7 +141,13 @@ impl Node {
         self.ask(mesh, move |db, ground| rooms::effective(db, rooms::room(db, ground.mesh, &log)?, at)).await?;
         if row.private {
             let mut members = audience(mesh, log).await?.unwrap_or_default();
-            let changed = if role == TopicRole::None { members.remove(&member) } else { members.insert(member) };
+            // Who is out by its own doing already is shut out all the same, and at once.
+            let changed = role == TopicRole::None || !members.contains(&member);
+            if role == TopicRole::None {
+                members.remove(&member)
+            } else {
+                members.insert(member)
+            };
             if changed {
                 let history = mesh.look(move |session, _| session.log_history(&log)).await?;
                 let policy = LogPolicy { history, audience: Some(members) };

@@ -6,11 +6,12 @@ use claudemesh_core::MemberId;
 use rusqlite::Connection;
 
 use super::role::{self, Verdict};
-use super::{Author, Room, unread};
+use super::{Author, Room, Scope, unread};
 
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     verdicts: HashMap<(i64, MemberId, bool), Verdict>,
+    inside: HashMap<i64, Verdict>,
     counts: BTreeMap<i64, (i64, i64)>,
 }
 
@@ -31,12 +32,26 @@ impl Batch {
             None => Verdict::once(role::may_write(tx, room, author, key)?, key),
         };
         self.verdicts.insert(name, verdict);
-        Ok(verdict.may_write)
+        Ok(verdict.holds)
+    }
+
+    /// Whether the own member is in the topic at `key`.
+    pub(super) fn is_inside(&mut self, tx: &Connection, room: &Room, key: i64) -> rusqlite::Result<bool> {
+        if room.scope != Scope::Topic {
+            return Ok(true);
+        }
+        if let Some(inside) = self.inside.get(&room.n).and_then(|verdict| verdict.at(key)) {
+            return Ok(inside);
+        }
+        let verdict = role::inside(tx, room, key)?;
+        self.inside.insert(room.n, verdict);
+        Ok(verdict.holds)
     }
 
     /// Roles of a room may have changed.
     pub(super) fn forget_verdicts(&mut self, room: i64) {
         self.verdicts.retain(|(of, ..), _| *of != room);
+        self.inside.remove(&room);
     }
 
     /// A post of somebody else is shown.

@@ -28,6 +28,8 @@ pub(crate) fn rooms(tx: &Connection, rooms: &[i64]) -> rusqlite::Result<()> {
         for sql in [
             "DELETE FROM notification WHERE key BETWEEN ?1 AND ?2",
             "DELETE FROM room_record WHERE key BETWEEN ?1 AND ?2",
+            "DELETE FROM room_stays WHERE key BETWEEN ?1 AND ?2",
+            "DELETE FROM post_erased WHERE key BETWEEN ?1 AND ?2",
         ] {
             tx.execute(sql, [low, high])?;
         }

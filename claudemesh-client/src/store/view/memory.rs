@@ -108,10 +108,14 @@ pub(super) fn insert(tx: &Connection, room: &Room, author: &Author, key: i64, me
     )?;
     match other {
         Some(other) if other == key => return Ok(()),
-        Some(other) if other < key => return ignore(tx, room.n, 1),
+        Some(other) if other < key => {
+            super::stay(tx, key)?;
+            return ignore(tx, room.n, 1);
+        }
         Some(other) => {
             erase(tx, other)?;
             sql::run(tx, "DELETE FROM memory WHERE key = ?1", [other])?;
+            super::stay(tx, other)?;
             ignore(tx, room.n, 1)?;
         }
         None => {}
@@ -168,6 +172,12 @@ pub(super) fn forget(
     )?;
     known.map_or(Ok(()), |key| erase(tx, key))?;
     Ok(true)
+}
+
+/// Takes a memory out of the room.
+pub(super) fn remove(tx: &Connection, key: i64) -> rusqlite::Result<()> {
+    erase(tx, key)?;
+    sql::run(tx, "DELETE FROM memory WHERE key = ?1", [key]).map(drop)
 }
 
 /// Erases the text of a memory, from the index too.

@@ -6,7 +6,7 @@ use claudemesh_core::{MemberId, MessageId};
 use rusqlite::{Connection, params};
 
 use super::post::{self, MENTIONS_OWN, OWN, PostRow, SHOWN};
-use super::{Room, address, key as key_of, room_of, span, sql};
+use super::{Room, address, event, key as key_of, room_of, span, sql};
 
 /// Why there is a notification: `notification.kind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +42,15 @@ pub(crate) struct NotificationRow {
 }
 
 pub(super) fn put(tx: &Connection, room: &Room, key: i64, kind: Kind) -> rusqlite::Result<()> {
-    sql::run(
+    let new = sql::run(
         tx,
-        "INSERT INTO notification (key, mesh, kind, at) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT DO UPDATE SET kind = excluded.kind",
+        "INSERT OR IGNORE INTO notification (key, mesh, kind, at) VALUES (?1, ?2, ?3, ?4)",
         params![key, room.mesh, kind as i64, room.now],
-    )
-    .map(drop)
+    )?;
+    if new == 0 {
+        return sql::run(tx, "UPDATE notification SET kind = ?2 WHERE key = ?1", [key, kind as i64]).map(drop);
+    }
+    if room.tells { event::notification(tx, room, key) } else { Ok(()) }
 }
 
 /// Makes or drops the notification of a post, by what is known of it now.
@@ -118,12 +120,24 @@ pub(crate) fn notifications(
         Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get::<_, bool>(3)?))
     })?;
     let mut rows = Vec::with_capacity(found.len());
-    for (key, kind, at, read) in found {
-        if let Some(subject) = subject(db, key, kind)? {
-            rows.push(NotificationRow { room: room_of(key), at: address(key), received_at: at as u64, read, subject });
-        }
+    for found in found {
+        rows.extend(row(db, found)?);
     }
     Ok(rows)
+}
+
+/// A notification by its key.
+pub(super) fn one(db: &Connection, key: i64) -> rusqlite::Result<Option<NotificationRow>> {
+    let found =
+        sql::first(db, "SELECT key, kind, at, read_at IS NOT NULL FROM notification WHERE key = ?1", [key], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get::<_, bool>(3)?))
+        })?;
+    found.map_or(Ok(None), |found| row(db, found))
+}
+
+fn row(db: &Connection, (key, kind, at, read): (i64, i64, i64, bool)) -> rusqlite::Result<Option<NotificationRow>> {
+    let row = |subject| NotificationRow { room: room_of(key), at: address(key), received_at: at as u64, read, subject };
+    Ok(subject(db, key, kind)?.map(row))
 }
 
 fn subject(db: &Connection, key: i64, kind: i64) -> rusqlite::Result<Option<Subject>> {

@@ -6,7 +6,7 @@ use claudemesh_core::{DeviceId, MemberId, MessageId};
 use rusqlite::{Connection, Row, params};
 
 use super::batch::Batch;
-use super::{Author, Room, address, ignore, key as key_of, notification, role, span, sql, unread};
+use super::{Author, Room, address, event, ignore, key as key_of, notification, role, span, sql, unread};
 
 /// What became of a post: `post.status`.
 pub(super) const SHOWN: i64 = 0;
@@ -88,6 +88,11 @@ fn select(db: &Connection, room: i64, range: Range, limit: u32, order: &str) -> 
     sql::all(db, &sql, params![low, high, limit], read)
 }
 
+/// A shown post by its key.
+pub(super) fn shown(db: &Connection, key: i64) -> rusqlite::Result<Option<PostRow>> {
+    sql::first(db, &format!("SELECT {COLUMNS} FROM post WHERE key = ?1 AND status = 0"), [key], read)
+}
+
 /// The posts of a room with this id: several members may have given it.
 pub(crate) fn by_id(db: &Connection, room: i64, id: &MessageId) -> rusqlite::Result<Vec<PostRow>> {
     let (low, high) = span(room);
@@ -131,10 +136,12 @@ pub(super) fn insert(
 ) -> rusqlite::Result<()> {
     let (low, high) = span(room.n);
     let allowed = batch.may_write(tx, room, author, key)?;
+    let named = params![post.id.as_bytes(), low, high, author.member.as_bytes()];
     let again = sql::exists(
         tx,
-        "SELECT 1 FROM post WHERE id = ?1 AND key BETWEEN ?2 AND ?3 AND member = ?4",
-        params![post.id.as_bytes(), low, high, author.member.as_bytes()],
+        "SELECT 1 FROM post WHERE id = ?1 AND key BETWEEN ?2 AND ?3 AND member = ?4
+         UNION ALL SELECT 1 FROM post_erased WHERE id = ?1 AND key BETWEEN ?2 AND ?3 AND member = ?4 AND status <> 1",
+        named,
     )?;
     let status = match (allowed, again) {
         (true, false) => SHOWN,
@@ -147,6 +154,9 @@ pub(super) fn insert(
         (!post.mentions.is_empty()).then(|| post.mentions.iter().flat_map(|member| *member.as_bytes()).collect());
     let flag = |is: bool, flag: i64| if is { flag } else { 0 };
     let flags = flag(own, OWN) | flag(mentions_own, MENTIONS_OWN) | flag(author.is_admin, BY_ADMIN);
+    if sql::exists(tx, "SELECT 1 FROM post_erased WHERE key = ?1", [key])? {
+        return Ok(());
+    }
     let inserted = sql::run(
         tx,
         "INSERT OR IGNORE INTO post (key, status, flags, sent_at, id, member, reply_to, device, session, mentions, text)
@@ -175,6 +185,9 @@ pub(super) fn insert(
     }
     if !own {
         batch.count(key, mentions_own);
+        if room.tells && batch.is_inside(tx, room, key)? {
+            event::post(tx, room, key)?;
+        }
     }
     tell(tx, room, key, flags, &post.id, post.reply_to.is_some())
 }
@@ -208,18 +221,68 @@ fn set_status(tx: &Connection, room: &Room, key: i64, status: i64) -> rusqlite::
     tell(tx, room, key, flags, &id, is_reply)
 }
 
-/// Of the posts with one name that are not refused, the first is shown.
+/// Erases a post that is past its time.
+pub(super) fn erase(tx: &Connection, key: i64) -> rusqlite::Result<()> {
+    sql::run(
+        tx,
+        "INSERT OR IGNORE INTO post_erased (key, status, sent_at, id, member)
+         SELECT key, status, sent_at, id, member FROM post WHERE key = ?1",
+        [key],
+    )?;
+    drop_row(tx, key).map(drop)
+}
+
+/// Takes a post out of the room, or what is left of an erased one: another of its name may be shown now.
+pub(super) fn remove(tx: &Connection, room: &Room, key: i64) -> rusqlite::Result<()> {
+    let sql = "SELECT id, member FROM post WHERE key = ?1 UNION SELECT id, member FROM post_erased WHERE key = ?1";
+    let named = sql::first(tx, sql, [key], |row| Ok((sql::message(row, 0)?, sql::member(row, 1)?)))?;
+    let Some((id, member)) = named else { return Ok(()) };
+    let flags = drop_row(tx, key)?;
+    sql::run(tx, "DELETE FROM post_erased WHERE key = ?1", [key])?;
+    if flags & OWN != 0 {
+        notification::renew_replies(tx, room, &id)?;
+    }
+    choose_first(tx, room, &member, &id)
+}
+
+/// Deletes a post with its place in the index, its count and its notification. Its flags.
+fn drop_row(tx: &Connection, key: i64) -> rusqlite::Result<i64> {
+    let found = sql::first(tx, "SELECT status, flags FROM post WHERE key = ?1", [key], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+    })?;
+    let Some((status, flags)) = found else { return Ok(0) };
+    if status == SHOWN && flags & OWN == 0 {
+        unread::add(tx, unread::chunk(key), -1, if flags & MENTIONS_OWN != 0 { -1 } else { 0 })?;
+    }
+    if sql::run(tx, "DELETE FROM post_new WHERE key = ?1", [key])? == 0 {
+        sql::run(
+            tx,
+            "INSERT INTO post_text (post_text, rowid, text) SELECT 'delete', key, text FROM post WHERE key = ?1",
+            [key],
+        )?;
+    }
+    sql::run(tx, "DELETE FROM post WHERE key = ?1", [key])?;
+    sql::run(tx, "DELETE FROM notification WHERE key = ?1", [key])?;
+    Ok(flags)
+}
+
+/// Of the posts with one name that are not refused, the first is shown, or would be if it were not erased.
 fn choose_first(tx: &Connection, room: &Room, member: &MemberId, id: &MessageId) -> rusqlite::Result<()> {
     let (low, high) = span(room.n);
     let named = sql::all(
         tx,
-        "SELECT key, status FROM post WHERE id = ?1 AND key BETWEEN ?2 AND ?3 AND member = ?4 AND status <> 1 ORDER BY key",
+        "SELECT key, status, 0 FROM post WHERE id = ?1 AND key BETWEEN ?2 AND ?3 AND member = ?4 AND status <> 1
+         UNION ALL SELECT key, status, 1 FROM post_erased
+         WHERE id = ?1 AND key BETWEEN ?2 AND ?3 AND member = ?4 AND status <> 1
+         ORDER BY key",
         params![id.as_bytes(), low, high, member.as_bytes()],
-        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
+        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, bool>(2)?)),
     )?;
-    for (at, (key, status)) in named.into_iter().enumerate() {
+    for (at, (key, status, erased)) in named.into_iter().enumerate() {
         let wanted = if at == 0 { SHOWN } else { REPEATED };
-        if status != wanted {
+        if status != wanted && erased {
+            sql::run(tx, "UPDATE post_erased SET status = ?2 WHERE key = ?1", [key, wanted])?;
+        } else if status != wanted {
             set_status(tx, room, key, wanted)?;
         }
     }

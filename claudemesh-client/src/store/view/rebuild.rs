@@ -19,6 +19,7 @@ pub(super) fn clear(tx: &Connection, room: i64) -> rusqlite::Result<()> {
         "DELETE FROM topic_public WHERE room = ?1",
         "DELETE FROM topic_info WHERE room = ?1",
         "DELETE FROM topic_role WHERE room = ?1",
+        "DELETE FROM topic_retention WHERE room = ?1",
         "DELETE FROM thread WHERE room = ?1",
         "DELETE FROM group_member WHERE room = ?1",
         "DELETE FROM state WHERE room = ?1",
@@ -33,6 +34,8 @@ pub(super) fn clear(tx: &Connection, room: i64) -> rusqlite::Result<()> {
 
 /// Folds all kept records of a room in order, and judges its posts again if roles came out differently.
 pub(super) fn rebuild(tx: &Connection, room: &Room) -> rusqlite::Result<()> {
+    // What comes out anew was told when it was new.
+    let room = &Room { tells: false, ..*room };
     let before = role::timeline(tx, room.n)?;
     clear(tx, room.n)?;
     notification::doubt(tx, room.n)?;

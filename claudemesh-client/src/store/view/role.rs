@@ -40,10 +40,10 @@ fn standing(tx: &Connection, room: i64, member: &MemberId, key: i64) -> rusqlite
     Ok(found.unwrap_or((Standing::from_code(None), false)))
 }
 
-/// Whether a member may write, from a key on.
+/// Whether something holds of a member, such as that it may write, from a key on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Verdict {
-    pub(super) may_write: bool,
+    pub(super) holds: bool,
     from: i64,
     /// The next change, if any is known.
     until: i64,
@@ -51,28 +51,39 @@ pub(super) struct Verdict {
 
 impl Verdict {
     /// A verdict for one key.
-    pub(super) const fn once(may_write: bool, key: i64) -> Self {
-        Self { may_write, from: key, until: key }
+    pub(super) const fn once(holds: bool, key: i64) -> Self {
+        Self { holds, from: key, until: key }
     }
 
     /// The verdict at `key`, if this is the one for it.
     pub(super) fn at(&self, key: i64) -> Option<bool> {
-        (self.from <= key && key <= self.until).then_some(self.may_write)
+        (self.from <= key && key <= self.until).then_some(self.holds)
     }
 }
 
 /// Whether the author may write at `key`, and until when that holds.
 pub(super) fn verdict(tx: &Connection, room: &Room, author: &Author, key: i64) -> rusqlite::Result<Verdict> {
-    let may_write = may_write(tx, room, author, key)?;
+    let holds = may_write(tx, room, author, key)?;
+    Ok(Verdict { holds, from: key, until: next_change(tx, room, &author.member, key)? })
+}
+
+/// Whether the own member is in the topic at `key`, and until when that holds.
+pub(super) fn inside(tx: &Connection, room: &Room, key: i64) -> rusqlite::Result<Verdict> {
+    let holds = standing(tx, room.n, &room.own, key)?.0.role != TopicRole::None;
+    Ok(Verdict { holds, from: key, until: next_change(tx, room, &room.own, key)? })
+}
+
+/// The next key at which a member's standing changes.
+fn next_change(tx: &Connection, room: &Room, member: &MemberId, key: i64) -> rusqlite::Result<i64> {
     let until = sql::first(
         tx,
         "SELECT MIN(
             COALESCE((SELECT MIN(key) FROM topic_role WHERE room = ?1 AND member = ?2 AND key >= ?3), ?4),
             COALESCE((SELECT since FROM topic_info WHERE room = ?1 AND since >= ?3), ?4))",
-        params![room.n, author.member.as_bytes(), key, i64::MAX],
+        params![room.n, member.as_bytes(), key, i64::MAX],
         |row| row.get(0),
     )?;
-    Ok(Verdict { may_write, from: key, until: until.unwrap_or(key) })
+    Ok(until.unwrap_or(key))
 }
 
 /// Whether the author may write at `key`.
@@ -182,6 +193,17 @@ pub(super) fn current(db: &Connection, room: i64) -> rusqlite::Result<Vec<(Membe
          AND key = (SELECT MAX(key) FROM topic_role WHERE room = ?1 AND member = held.member)",
         [room],
         |row| Ok((sql::member(row, 0)?, Standing::from_code(row.get(1)?).role)),
+    )
+}
+
+/// Who was in a topic and is not any more.
+pub(super) fn left(db: &Connection, room: i64) -> rusqlite::Result<Vec<MemberId>> {
+    sql::all(
+        db,
+        "SELECT member FROM topic_role AS held WHERE room = ?1 AND role NOT BETWEEN 1 AND 3
+         AND key = (SELECT MAX(key) FROM topic_role WHERE room = ?1 AND member = held.member)",
+        [room],
+        |row| sql::member(row, 0),
     )
 }
 

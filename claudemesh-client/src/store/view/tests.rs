@@ -1,5 +1,6 @@
 //! Tests of the views; the fixture writes entries as a reader would hand them over.
 
+mod compact;
 mod erasure;
 mod group;
 mod memory;
@@ -115,6 +116,8 @@ impl Written {
             is_admin: self.by.1,
             now: 1000 + self.offset as i64,
             late,
+            witnessed: true,
+            raises: false,
             records: &self.records,
         }
     }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::role::{self, Standing};
 use super::unread::{self, Unread};
-use super::{Author, Room, post, sql};
+use super::{Author, Room, post, retention, sql};
 
 /// A topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub(crate) struct TopicRow {
 pub(crate) struct News {
     pub(crate) unread: Unread,
     pub(crate) last: Option<post::PostRow>,
+    /// For how many seconds posts are kept; none for ever.
+    pub(crate) retention: Option<u64>,
 }
 
 /// For whom topics are listed.
@@ -106,12 +108,17 @@ fn general(db: &Connection, viewer: &Viewer) -> rusqlite::Result<TopicRow> {
 pub(crate) fn news(db: &Connection, room: Option<i64>, session: &str) -> rusqlite::Result<News> {
     let Some(room) = room else { return Ok(News::default()) };
     let last = post::history(db, room, post::Range::default(), 1)?.pop();
-    Ok(News { unread: unread::unread(db, room, session)?, last })
+    Ok(News { unread: unread::unread(db, room, session)?, last, retention: retention::of(db, room)? })
 }
 
 /// Everybody in a topic. Of #general only those are given who were made observers: everyone else of the mesh is in it.
 pub(crate) fn members(db: &Connection, room: i64) -> rusqlite::Result<Vec<(MemberId, TopicRole)>> {
     role::current(db, room)
+}
+
+/// Who left a topic, or was removed from it, and did not come back.
+pub(crate) fn left(db: &Connection, room: i64) -> rusqlite::Result<Vec<MemberId>> {
+    role::left(db, room)
 }
 
 /// Whether a thread is settled.

@@ -40,6 +40,8 @@ pub struct SealedAt {
     pub epoch: u64,
     /// The roster index at which its author's rank counts.
     pub roster_index: u64,
+    /// Whether it is the first in its log to name that index.
+    pub raises: bool,
 }
 
 /// An entry with queued records that was sent and not seen in the log yet. It is sent again unchanged until it is there or
@@ -142,6 +144,22 @@ pub(super) struct Link {
     pub(super) quiet_at: Option<Millis>,
     /// When this device mends a missing history link, if nobody has by then.
     pub(super) mends_at: Option<Millis>,
+    /// The broker was asked how far the log goes, because entries are missing from it.
+    pub(super) asks_tail: bool,
+    /// When it is to be asked: what says why they are missing may be on its way.
+    pub(super) asks_tail_at: Option<Millis>,
+    /// When this device begins an epoch without those who left, if nobody has by then.
+    pub(super) narrows_at: Option<Millis>,
+}
+
+/// Entries that this device was asked to drop.
+#[derive(Debug)]
+pub(super) struct Compaction {
+    /// Who waits for it.
+    pub(super) token: u64,
+    pub(super) offsets: Vec<u64>,
+    /// The last offset when it was decided.
+    pub(super) tail: u64,
 }
 
 /// An entry under way.
@@ -201,6 +219,16 @@ pub(super) struct Log {
     pub(super) changed: bool,
     /// Who waits for a record to be written, by ticket.
     pub(super) tokens: BTreeMap<u64, u64>,
+    /// Entries were withheld: nothing more is read from it or written to it.
+    pub(super) halted: bool,
+    /// Entries to be dropped, and at which tail that was decided.
+    pub(super) compaction: Option<Compaction>,
+    /// Who waits for the compaction that was sent, and its seq.
+    pub(super) compacting: Option<(u64, u64)>,
+    /// Members of a private log who left it and can still read it.
+    pub(super) leavers: BTreeSet<MemberId>,
+    /// Whether it is for this device to shut them out although it has nothing to write.
+    pub(super) leads: bool,
 }
 
 impl Log {
@@ -236,6 +264,11 @@ impl Log {
             link: Link::default(),
             changed: false,
             tokens: BTreeMap::new(),
+            halted: false,
+            compaction: None,
+            compacting: None,
+            leavers: BTreeSet::new(),
+            leads: false,
         })
     }
 

@@ -20,11 +20,14 @@ const FETCH_AGAIN: u64 = 500;
 const FETCH: u64 = 256;
 /// A log whose current epoch cannot be read gets a new one when no more entries come for this long, milliseconds.
 const QUIET: u64 = 30;
+/// Missing entries are asked about when nothing has come for this long, and again after the next, milliseconds.
+const EXPLAINED: u64 = 200;
+const ASK_TAIL_AGAIN: u64 = 15_000;
 
 impl Session {
     pub(in crate::session) fn on_log_push<R: CryptoRng>(&mut self, push: &wire::LogPush, cx: &mut Context<'_, R>) {
-        let Some(log) = self.logs.open(&push.log) else { return };
-        let known = log.tail();
+        let Some(log) = self.logs.open(&push.log).filter(|log| !log.halted) else { return };
+        let (known, witnessed) = (log.tail(), log.reader.tip().witnessed());
         let parsed = match Served::from_wire(&push.entry) {
             Served::Entry(_) => LogEntry::parse(push.entry.clone()).map(Ok),
             Served::Hash(hash) => Ok(Err(hash)),
@@ -39,7 +42,8 @@ impl Session {
             Ok((events, entry)) => {
                 log.link.followed = true;
                 if push.offset == known + 1 {
-                    self.on_log_entry(push.log, push.offset, entry.ok().as_ref(), events, cx);
+                    let raises = log.reader.tip().witnessed() > witnessed;
+                    self.on_log_entry(push.log, (push.offset, raises), entry.ok().as_ref(), events, cx);
                 }
             }
             Err(LogError::UnknownHead { index }) => {
@@ -82,7 +86,7 @@ impl Session {
     fn on_log_entry<R: CryptoRng>(
         &mut self,
         id: LogId,
-        offset: u64,
+        (offset, raises): (u64, bool),
         entry: Option<&LogEntry>,
         events: Vec<LogEvent>,
         cx: &mut Context<'_, R>,
@@ -90,12 +94,13 @@ impl Session {
         let Some(log) = self.logs.logs.get_mut(&id) else { return };
         let sealed = events.iter().find_map(|event| match event {
             LogEvent::Sealed { epoch, roster_index, .. } => {
-                Some(SealedAt { epoch: *epoch, roster_index: *roster_index })
+                Some(SealedAt { epoch: *epoch, roster_index: *roster_index, raises })
             }
             _ => None,
         });
         let link = LogLink { chain: log.reader.tip().tail().hash.0, kind: entry.map(|entry| entry.body().kind) };
         log.past.0.push(link);
+        log.link.asks_tail_at = None;
         log.sealed.extend(sealed.map(|sealed| (offset, sealed)));
         log.changed = true;
         cx.persist(Change::LogEntry { log: id, offset, link, sealed });
@@ -103,7 +108,7 @@ impl Session {
             (log.link.await_offset, log.link.busy) = (None, None);
         }
         for event in events {
-            self.on_log_event(id, event, cx);
+            self.on_log_event(id, raises, event, cx);
         }
         if let Some(log) = self.logs.logs.get_mut(&id) {
             log.link.quiet_at = log.reader.keys().current().is_none().then(|| cx.now.plus(QUIET));
@@ -113,18 +118,28 @@ impl Session {
         }
     }
 
-    fn on_log_event<R: CryptoRng>(&mut self, id: LogId, event: LogEvent, cx: &mut Context<'_, R>) {
+    fn on_log_event<R: CryptoRng>(&mut self, id: LogId, raises: bool, event: LogEvent, cx: &mut Context<'_, R>) {
         let Some(log) = self.logs.logs.get_mut(&id) else { return };
         match event {
             LogEvent::Records { offset, author, roster_index, records } => {
-                self.on_records_opened(id, (offset, author, roster_index), records, false, cx);
+                let at = SealedAt { epoch: 0, roster_index, raises };
+                self.on_records_opened(id, (offset, author, at), records, false, cx);
+            }
+            LogEvent::Compacted { offsets, .. } => {
+                for offset in &offsets {
+                    if log.sealed.remove(offset).is_some() {
+                        cx.persist(Change::LogUnsealed { log: id, offset: *offset });
+                    }
+                }
+                let (usage, own) = (self.log_use(id), self.member);
+                cx.persist(Change::LogCompacted { log: id, usage, own, offsets });
             }
             LogEvent::EpochAdvanced { epoch, author, history } => {
                 log.policy.history = history;
-                if author == self.device && log.policy.audience.take().is_some() {
-                    cx.persist(Change::LogOpened { log: id, policy: log.policy.clone() });
-                }
                 log.spoiled = false;
+                // Whether they are in this epoch too, and still out of the topic, is for others to say.
+                log.leavers.clear();
+                log.link.narrows_at = None;
                 log.epoch_began = (log.tail(), cx.now);
                 cx.persist(Change::LogEpoch { log: id, began: log.epoch_began });
                 if history == HistoryPolicy::None {
@@ -132,6 +147,15 @@ impl Session {
                     if let Some(log) = self.logs.open(&id) {
                         log.reader.keys_mut().erase_below(epoch);
                     }
+                }
+                // What this device had to say of the audience is done, whoever did it.
+                let done =
+                    self.logs.logs.get(&id).is_some_and(|log| author == self.device || !self.audience_differs(log));
+                if let Some(log) = self.logs.logs.get_mut(&id)
+                    && done
+                    && log.policy.audience.take().is_some()
+                {
+                    cx.persist(Change::LogOpened { log: id, policy: log.policy.clone() });
                 }
             }
             LogEvent::EpochLearned { .. } if id == self.logs.own => {
@@ -147,23 +171,67 @@ impl Session {
     fn on_records_opened<R>(
         &mut self,
         id: LogId,
-        (offset, device, roster_index): (u64, DeviceId, u64),
+        (offset, device, at): (u64, DeviceId, SealedAt),
         records: Vec<Record>,
         late: bool,
         cx: &mut Context<'_, R>,
     ) {
+        let SealedAt { roster_index, raises, .. } = at;
         let Some(member) = self.roster.member_of(&device) else { return };
         let is_admin = self.roster.was_admin_at(&member, roster_index);
-        let usage = match id {
+        let usage = self.log_use(id);
+        let witnessed = self.roster.device(&self.device).is_some_and(|device| device.added_at <= roster_index);
+        let own = self.member;
+        let opened =
+            LogRecords { log: id, usage, own, offset, device, member, is_admin, late, witnessed, raises, records };
+        if usage == LogUse::Mesh {
+            self.take_directory(&opened, cx);
+        }
+        cx.persist(Change::LogRecords(opened));
+    }
+
+    fn log_use(&self, id: LogId) -> LogUse {
+        match id {
             id if id == self.logs.own => LogUse::Mesh,
             id if id == LogId::of_general(&self.mesh) => LogUse::General,
             _ => LogUse::Other,
-        };
-        let opened = LogRecords { log: id, usage, own: self.member, offset, device, member, is_admin, late, records };
-        if usage == LogUse::Mesh {
-            self.take_directory(&opened, roster_index, cx);
         }
-        cx.persist(Change::LogRecords(opened));
+    }
+
+    /// Asks how far a log goes from which entries are missing, once nothing has come for a while.
+    pub(super) fn ask_tail<R>(&mut self, id: LogId, cx: &mut Context<'_, R>) {
+        let Some(log) = self.logs.open(&id) else { return };
+        let tail = log.tail();
+        if tail == 0
+            || log.halted
+            || log.link.asks_tail
+            || !log.link.followed
+            || log.reader.unexplained().next().is_none()
+        {
+            return;
+        }
+        if cx.now < *log.link.asks_tail_at.get_or_insert(cx.now.plus(EXPLAINED)) {
+            return;
+        }
+        let Some(hash) = log.past.hash_at(tail - 1).or_else(|| log.reader.tip().chain().hash_at(tail - 1)) else {
+            return;
+        };
+        log.link.asks_tail = true;
+        let request = self.request(Pending::LogTail(id));
+        let frame = wire::LogRange { log: id, from: tail, limit: 1, hash: HashBytes(hash) };
+        cx.out.push(Action::Send(Frame::new(request, frame)));
+    }
+
+    /// The compaction that drops an entry stands after it, and was there before the entry was served as a hash. So at the
+    /// log's end every missing entry has been named by one.
+    pub(in crate::session) fn on_tail_told<R>(&mut self, id: &LogId, tail: Option<u64>, cx: &mut Context<'_, R>) {
+        let Some(log) = self.logs.open(id) else { return };
+        log.link.asks_tail = false;
+        log.link.asks_tail_at = Some(cx.now.plus(ASK_TAIL_AGAIN));
+        if tail.is_some_and(|tail| tail <= log.tail()) && log.reader.unexplained().next().is_some() {
+            log.halted = true;
+            self.fault(Fault::LogWithheld, cx);
+        }
     }
 
     /// Fetches entries again that came before the secret that opens them.
@@ -220,11 +288,15 @@ impl Session {
             };
             let Some(opened) = opened else { return self.fault(Fault::LogFork, cx) };
             log.sealed.remove(&offset);
+            if opened.is_none() {
+                log.reader.withheld(offset);
+                log.changed = true;
+            }
             match opened {
                 Some((author, records)) if !records.is_empty() => {
-                    self.on_records_opened(id, (offset, author, at.roster_index), records, true, cx);
+                    self.on_records_opened(id, (offset, author, at), records, true, cx);
                 }
-                // Compacted meanwhile, or garbled: nothing to be read there, ever.
+                // Compacted meanwhile, as the log will say, or garbled: nothing to be read there, ever.
                 _ => cx.persist(Change::LogUnsealed { log: id, offset }),
             }
         }

@@ -14,7 +14,7 @@ use crate::id::{DeviceId, LogId, MemberId};
 use crate::log::directory::RecordAt;
 use crate::log::{
     CommitPlan, HistoryPolicy, LogEntry, LogError, MAX_RECORDS, Position, Recipient, Record, Writer, build_bad_commit,
-    build_commit, build_history_link, build_records, build_rewrap,
+    build_commit, build_compaction, build_history_link, build_records, build_rewrap,
 };
 use crate::session::{Action, Change, Context, Fault, Notice, Pending, Session};
 use crate::time::Millis;
@@ -34,6 +34,8 @@ const TURN: u64 = 100;
 enum Next {
     /// A commit, a link, a wrap, a report: what is read from the state anew each time.
     Upkeep(LogEntry),
+    /// What drops entries, and who waits for it.
+    Compaction(LogEntry, u64),
     /// Queued records.
     Records(LogEntry, BTreeMap<u64, Record>),
     /// None before those under way have arrived.
@@ -62,48 +64,55 @@ impl Session {
             self.follow_log(id, cx);
         }
         self.fetch_sealed(id, cx);
+        self.ask_tail(id, cx);
         let Some(log) = self.logs.open(&id) else { return };
-        if !log.link.followed || log.link.busy.is_some() || log.link.retry_at.is_some() || log.reader.fork().is_some() {
+        if !log.link.followed || log.link.busy.is_some() || log.link.retry_at.is_some() || log.is_over() {
             return;
         }
         let unsent: Vec<(u64, Bytes)> =
             log.flights.range(log.link.sent + 1..).map(|(seq, flight)| (*seq, flight.entry.clone())).collect();
         for (seq, entry) in unsent {
-            self.send_entry(id, seq, entry, cx);
+            self.send_entry(id, (seq, entry), None, cx);
         }
         while let Some(next) = self.next_entry(id, cx) {
             let Some(log) = self.logs.open(&id) else { return };
-            match next {
+            let seq = match &next {
                 Next::Pause => return,
-                Next::Upkeep(entry) => {
-                    let seq = entry.body().seq;
-                    log.next_seq = seq + 1;
-                    log.link.busy = Some(seq);
-                    cx.persist(Change::LogSeq { log: id, seq: log.next_seq });
-                    return self.send_entry(id, seq, Bytes(entry.into_bytes()), cx);
+                Next::Upkeep(entry) | Next::Compaction(entry, _) | Next::Records(entry, _) => entry.body().seq,
+            };
+            log.next_seq = seq + 1;
+            cx.persist(Change::LogSeq { log: id, seq: log.next_seq });
+            let (entry, expected) = match next {
+                Next::Pause => return,
+                Next::Upkeep(entry) => (entry, None),
+                Next::Compaction(entry, token) => {
+                    log.compacting = Some((token, seq));
+                    (entry, Some(log.tail()))
                 }
                 Next::Records(entry, records) => {
-                    let (seq, epoch) = (entry.body().seq, entry.body().epoch);
-                    log.next_seq = seq + 1;
-                    cx.persist(Change::LogSeq { log: id, seq: log.next_seq });
+                    let epoch = entry.body().epoch;
                     let entry = Bytes(entry.into_bytes());
                     let tickets: Vec<u64> = records.keys().copied().collect();
                     let queued = tickets.iter().copied().filter(|ticket| !log.unsaved.remove(ticket)).collect();
                     let flight = InFlight { entry: entry.clone(), seq, tickets };
                     cx.persist(Change::LogInFlight { log: id, flight });
                     log.flights.insert(seq, Flight { entry: entry.clone(), epoch, records, queued });
-                    self.send_entry(id, seq, entry, cx);
+                    self.send_entry(id, (seq, entry), None, cx);
+                    continue;
                 }
-            }
+            };
+            log.link.busy = Some(seq);
+            return self.send_entry(id, (seq, Bytes(entry.into_bytes())), expected, cx);
         }
     }
 
-    fn send_entry<R>(&mut self, id: LogId, seq: u64, entry: Bytes, cx: &mut Context<'_, R>) {
+    fn send_entry<R>(&mut self, id: LogId, entry: (u64, Bytes), expected: Option<u64>, cx: &mut Context<'_, R>) {
+        let (seq, entry) = entry;
         if let Some(log) = self.logs.open(&id) {
             log.link.sent = log.link.sent.max(seq);
         }
         let request = self.request(Pending::LogAppend(id, seq));
-        cx.out.push(Action::Send(Frame::new(request, wire::LogAppend { entry, expected: None })));
+        cx.out.push(Action::Send(Frame::new(request, wire::LogAppend { entry, expected })));
     }
 
     pub(in crate::session) fn persist_logs<R>(&mut self, cx: &mut Context<'_, R>) {
@@ -125,9 +134,12 @@ impl Session {
 
     fn next_entry<R: CryptoRng>(&mut self, id: LogId, cx: &mut Context<'_, R>) -> Option<Next> {
         let own = id == self.logs.own;
-        let log = self.logs.logs.get(&id)?;
         let wished = if own { self.wished_records() } else { Vec::new() };
-        let writes = !log.queue.is_empty() || !wished.is_empty();
+        self.settle_compaction(id, cx);
+        let log = self.logs.logs.get(&id)?;
+        let writes = !log.queue.is_empty() || !wished.is_empty() || log.compaction.is_some();
+        let narrows = self.is_turn_to_narrow(id, writes, cx);
+        let log = self.logs.logs.get(&id)?;
         let alone = log.flights.is_empty();
         let current = log.reader.keys().current().map(|(epoch, secret)| (epoch, secret.clone()));
         if let Some((bad, reason)) = log.unusable
@@ -149,7 +161,7 @@ impl Session {
             Some(_) => writes && (log.reader.tip().needs_commit(&self.roster) || log.spoiled),
         };
         let over = writes && current.is_some() && log.is_epoch_over(cx.now);
-        if must || over || self.audience_differs(log) {
+        if must || over || (narrows && current.is_some()) || self.audience_differs(log) {
             if !alone {
                 return Some(Next::Pause);
             }
@@ -157,6 +169,17 @@ impl Session {
             return if self.is_clock_wrong() { None } else { self.commit(id, cx).map(Next::Upkeep) };
         }
         let (epoch, secret) = current?;
+        if !alone && log.compaction.is_some() {
+            return Some(Next::Pause);
+        }
+        if let Some(compaction) = self.logs.logs.get_mut(&id)?.compaction.take() {
+            let log = self.logs.logs.get(&id)?;
+            let Ok(entry) = build_compaction(&self.log_writer(log), epoch, &compaction.offsets) else {
+                cx.notify(Notice::Written { token: compaction.token, result: Err(ErrorCode::Malformed) });
+                return None;
+            };
+            return Some(Next::Compaction(entry, compaction.token));
+        }
         if let Some(next) = self.mend(id, epoch, cx) {
             return Some(next);
         }
@@ -194,6 +217,16 @@ impl Session {
         Some(Next::Records(entry, records))
     }
 
+    /// Gives up a compaction that was decided for what the log is not any more, or whose fate the last connection took.
+    fn settle_compaction<R>(&mut self, id: LogId, cx: &mut Context<'_, R>) {
+        let Some(log) = self.logs.logs.get_mut(&id) else { return };
+        let tail = log.tail();
+        let late = log.compaction.take_if(|compaction| compaction.tail != tail).map(|compaction| compaction.token);
+        for token in late.into_iter().chain(log.compacting.take().map(|(token, _)| token)) {
+            cx.notify(Notice::Written { token, result: Err(ErrorCode::OffsetMoved) });
+        }
+    }
+
     /// A link to the epoch before, or wraps for devices of the audience that have none: whoever can give them does, after a
     /// while in which another member may have done it.
     fn mend<R: CryptoRng>(&mut self, id: LogId, epoch: u64, cx: &mut Context<'_, R>) -> Option<Next> {
@@ -210,10 +243,13 @@ impl Session {
             self.logs.logs.get_mut(&id)?.link.mends_at = None;
             return None;
         }
-        let turns = self.roster.live_devices().count().min(64) as u64;
+        let turn = match self.logs.logs.get(&id)?.link.mends_at {
+            Some(at) => at,
+            None => self.turn(cx),
+        };
         let log = self.logs.logs.get_mut(&id)?;
-        let at = *log.link.mends_at.get_or_insert_with(|| cx.now.plus(u64::from(cx.rng.next_u32()) % (turns * TURN)));
-        if cx.now < at {
+        log.link.mends_at = Some(turn);
+        if cx.now < turn {
             return None;
         }
         if !log.flights.is_empty() {
@@ -255,9 +291,32 @@ impl Session {
         }
     }
 
+    /// When this device does what any of several could do: at random, so that one is first and the others see it done.
+    fn turn<R: CryptoRng>(&self, cx: &mut Context<'_, R>) -> Millis {
+        let turns = self.roster.live_devices().count().clamp(1, 64) as u64;
+        cx.now.plus(u64::from(cx.rng.next_u32()) % (turns * TURN))
+    }
+
+    /// Whether a private log is to have an epoch without those who left it, now and by this device.
+    fn is_turn_to_narrow<R: CryptoRng>(&mut self, id: LogId, writes: bool, cx: &mut Context<'_, R>) -> bool {
+        let Some(log) = self.logs.logs.get(&id) else { return false };
+        let left = |device: DeviceId| {
+            let device = self.roster.device(&device).filter(|device| device.is_live());
+            device.is_some_and(|device| log.leavers.contains(&device.member))
+        };
+        let reads = !log.leavers.is_empty() && log.reader.tip().audience().is_some_and(|mut all| all.any(left));
+        let turn = (reads && log.leads && log.link.narrows_at.is_none()).then(|| self.turn(cx));
+        let Some(log) = self.logs.logs.get_mut(&id) else { return false };
+        log.link.narrows_at = log.link.narrows_at.or(turn).filter(|_| reads);
+        reads && (writes || log.link.narrows_at.is_some_and(|at| cx.now >= at))
+    }
+
     /// An entry of this device is in the log.
     pub(super) fn on_written<R>(&mut self, id: LogId, seq: u64, offset: u64, cx: &mut Context<'_, R>) {
         let Some(log) = self.logs.logs.get_mut(&id) else { return };
+        if let Some((token, _)) = log.compacting.take_if(|(_, sent)| *sent == seq) {
+            cx.out.push(Action::Notify(Notice::Written { token, result: Ok((offset, 0)) }));
+        }
         let Some(flight) = log.flights.remove(&seq) else { return };
         for (index, ticket) in (0..).zip(flight.records.keys()) {
             if let Some(token) = log.tokens.remove(ticket) {
@@ -302,6 +361,9 @@ impl Session {
         if error.code.is_retryable() {
             log.link.sent = log.link.sent.min(seq.saturating_sub(1));
         }
+        if let Some((token, _)) = log.compacting.take_if(|(_, sent)| *sent == seq) {
+            cx.out.push(Action::Notify(Notice::Written { token, result: Err(error.code) }));
+        }
         let permanent = matches!(error.code, ErrorCode::Forbidden | ErrorCode::TooLarge | ErrorCode::Malformed);
         // The entry is not in the log and never will be: its records go into another one.
         if !error.code.is_retryable()
@@ -325,7 +387,7 @@ impl Session {
                 log.link.retry_at = Some(cx.now.plus(error.retry_after_ms.unwrap_or(20)));
                 self.sync_roster(cx);
             }
-            ErrorCode::EpochTaken => log.link.retry_at = Some(cx.now.plus(20)),
+            ErrorCode::EpochTaken | ErrorCode::OffsetMoved => log.link.retry_at = Some(cx.now.plus(20)),
             // A number that is used up cannot be one of this store's.
             ErrorCode::IdConflict => log.next_seq += 1,
             ErrorCode::InvalidEntry => {
@@ -358,11 +420,12 @@ impl Session {
             (None, None) => return None,
         };
         let live = self.roster.live_devices().filter(|device| members.contains(&device.member));
+        let live = live.filter(|device| !log.leavers.contains(&device.member));
         Some(live.map(|device| device.id).chain([self.device]).collect())
     }
 
     /// Whether a private log is to be for others than it is.
-    fn audience_differs(&self, log: &Log) -> bool {
+    pub(super) fn audience_differs(&self, log: &Log) -> bool {
         let Some(audience) = log.reader.tip().audience() else { return false };
         let gone = |device: &DeviceId| self.roster.device(device).is_none_or(|device| !device.is_live());
         let now: BTreeSet<DeviceId> = audience.filter(|device| !gone(device)).collect();
@@ -413,6 +476,11 @@ impl Session {
 }
 
 impl Log {
+    /// Whether nothing more is read or written here: there are two of it, or entries were withheld.
+    fn is_over(&self) -> bool {
+        self.halted || self.reader.fork().is_some()
+    }
+
     fn is_epoch_over(&self, now: Millis) -> bool {
         let (offset, at) = self.epoch_began;
         self.tail() - offset.min(self.tail()) >= MAX_EPOCH_ENTRIES || now.since(at) >= MAX_EPOCH_AGE

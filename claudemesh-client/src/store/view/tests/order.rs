@@ -24,6 +24,10 @@ fn record() -> impl Strategy<Value = RoomRecord> {
         2 => (visibility(), key()).prop_map(|(visibility, name)| info(name, visibility).into()),
         4 => (member(), prop::sample::select(roles)).prop_map(|(member, is)| role(member, is).into()),
         2 => (key(), n(), expected()).prop_map(|(key, n, expected)| set(key, &n.to_string(), expected).into()),
+        2 => (key(), n(), expected()).prop_map(|(key, n, expected)| {
+            StateSet { expires: Some(Millis(u64::from(n))), ..set(key, &n.to_string(), expected) }.into()
+        }),
+        1 => (0..2u64).prop_map(|seconds| TopicRetention { seconds }.into()),
         1 => (key(), expected()).prop_map(|(key, expected)| StateDeleted { key: key.parse().unwrap(), expected }.into()),
         2 => n().prop_map(|n| memory(n, "some words", &["tag"]).into()),
         1 => (n(), member()).prop_map(|(n, member)| Forgotten { id: id(n), member }.into()),
@@ -43,7 +47,7 @@ fn record() -> impl Strategy<Value = RoomRecord> {
     ]
 }
 
-fn entries(room: i64) -> impl Strategy<Value = Vec<(Written, bool)>> {
+pub(super) fn entries(room: i64) -> impl Strategy<Value = Vec<(Written, bool)>> {
     let member = prop::sample::select(vec![ANN, BOB, BOB, CARL, DORA]);
     let broken = Record { kind: 16, data: Bytes(vec![0xa0]) };
     let encoded = prop_oneof![
@@ -63,18 +67,20 @@ fn entries(room: i64) -> impl Strategy<Value = Vec<(Written, bool)>> {
 
 /// Everything the views of a room hold, without what depends on when it came. `sure`: without what may differ because a text
 /// is erased for good.
-fn contents(db: &Connection, sure: bool) -> String {
+pub(super) fn contents(db: &Connection, sure: bool) -> String {
     let mut out = String::new();
     for sql in [
         "SELECT * FROM topic_public ORDER BY 1, 2",
         "SELECT * FROM topic_info ORDER BY 1",
         "SELECT * FROM topic_role ORDER BY 1, 2, 3",
+        "SELECT * FROM topic_retention ORDER BY 1",
         "SELECT * FROM thread ORDER BY 1, 2",
         "SELECT * FROM group_member ORDER BY 1, 2, 3",
         "SELECT * FROM state ORDER BY 1, 2",
         "SELECT * FROM task ORDER BY 1, 2",
         "SELECT * FROM forgotten ORDER BY 1, 2, 3",
         "SELECT * FROM post ORDER BY 1",
+        "SELECT * FROM post_erased ORDER BY 1",
         "SELECT * FROM post_count WHERE posts <> 0 ORDER BY 1",
         "SELECT key, mesh, kind FROM notification ORDER BY 1",
         "SELECT room, records FROM room_ignored UNION ALL SELECT key, 0 FROM room_refused ORDER BY 1, 2",
@@ -122,7 +128,7 @@ fn check(entries: &[(Written, bool)], batched: bool) -> Result<(), TestCaseError
 
     let room = entries[0].0.room;
     let entry = entries[0].0.entry(false);
-    let whole = Room { n: room, mesh: entry.mesh, scope: entry.scope, own: OWN, now: 1 };
+    let whole = Room::new((room, entry.mesh), entry.scope, OWN, 1);
     rebuild::rebuild(&mixed.db, &whole).unwrap();
     prop_assert_eq!(contents(&ordered.db, sure), contents(&mixed.db, sure), "folded anew");
     super::super::search::index_new(&mixed.db).unwrap();
