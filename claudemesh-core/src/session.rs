@@ -259,7 +259,8 @@ enum Pending {
     Record,
     Records(Vec<DeviceId>),
     LogFollow(LogId),
-    LogAppend(LogId),
+    /// With the entry's per-log seq.
+    LogAppend(LogId, u64),
     LogRange(LogId),
     Other,
 }

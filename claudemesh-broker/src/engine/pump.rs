@@ -232,7 +232,7 @@ impl Inner {
             read => read.inspect_err(|_| cursor.more = true)?,
         };
         if !Readers::of(&range.state).admit(&device) {
-            unfollow(&mut state, id, &mesh, &log);
+            // Should it be let in again, it goes on from here.
             return Ok(());
         }
         cursor.at += range.entries.len() as u64;
@@ -241,15 +241,5 @@ impl Inner {
             state.send(id, Frame::push(wire::LogPush { log, offset, entry: served(item) }), now);
         }
         Ok(())
-    }
-}
-
-/// Stops pushing a log that the device may no longer read.
-fn unfollow(state: &mut State, id: ConnectionId, mesh: &MeshId, log: &LogId) {
-    if let Some(session) = state.session(id) {
-        session.feeds.logs.remove(log);
-    }
-    if let Some(followers) = state.meshes.get_mut(mesh).and_then(|mesh| mesh.followers.get_mut(log)) {
-        followers.remove(&id);
     }
 }

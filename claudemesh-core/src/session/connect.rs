@@ -38,6 +38,8 @@ pub enum Fault {
     InvalidRosterEntry,
     /// The log served does not continue the one verified here.
     LogFork,
+    /// The broker serves bare hashes in place of log entries that no compaction has dropped.
+    EntriesWithheld,
     /// The broker proved another key than the mesh names.
     WrongBroker,
     /// The broker or a peer sent bytes that are no valid form.
@@ -73,6 +75,7 @@ impl Fault {
             Self::RosterFork => "roster_fork",
             Self::InvalidRosterEntry => "invalid_roster_entry",
             Self::LogFork => "log_fork",
+            Self::EntriesWithheld => "entries_withheld",
             Self::WrongBroker => "wrong_broker",
             Self::Malformed => "malformed",
             Self::UnknownFrame => "unknown_frame",
@@ -188,6 +191,9 @@ impl Session {
             roster,
         };
         session.requeue(false);
+        if session.logs.are_forked() {
+            session.faults.insert(Fault::LogFork);
+        }
         if !session.roster.is_live_device(&device) {
             session.faults.insert(Fault::Removed);
             session.phase = Phase::Halted;
@@ -365,9 +371,9 @@ impl Session {
                 self.pause(error.retry_after_ms, cx);
             }
             (Pending::LogFollow(log), Body::Error(error)) => self.on_follow_error(&log, &error, cx),
-            (Pending::LogFollow(log), _) => self.on_followed(&log),
-            (Pending::LogAppend(log), Body::LogAppended(appended)) => self.on_log_appended(log, &appended, cx),
-            (Pending::LogAppend(log), Body::Error(error)) => self.on_log_append_error(log, &error, cx),
+            (Pending::LogFollow(log), _) => self.on_followed(&log, cx),
+            (Pending::LogAppend(log, seq), Body::LogAppended(appended)) => self.on_log_appended((log, seq), &appended, cx),
+            (Pending::LogAppend(log, _), Body::Error(error)) => self.on_log_append_error(log, &error, cx),
             (Pending::LogRange(log), Body::LogEntries(reply)) if reply.log == log => self.on_log_fetched(&reply, cx),
             (Pending::LogRange(log), _) => self.on_fetch_failed(&log, cx),
             (_, Body::Error(error)) if error.code == ErrorCode::Removed => self.halt(Fault::Removed, cx),

@@ -107,6 +107,11 @@ impl Logs {
         self.logs.get(&self.own)?.reader.keys().secret(epoch)
     }
 
+    /// Whether a fork was found in any of them.
+    pub(super) fn are_forked(&self) -> bool {
+        self.logs.values().any(|log| log.reader.fork().is_some())
+    }
+
     fn open(&mut self, id: &LogId) -> Option<&mut Log> {
         self.logs.get_mut(id).filter(|log| log.open)
     }
@@ -119,7 +124,11 @@ impl Logs {
 
     /// When something is to be done next. A turn that has come is taken as soon as the log is free.
     pub(super) fn deadline(&self, now: Millis) -> Option<Millis> {
-        let times = |log: &Log| [log.link.retry_at, log.link.mends_at.filter(|at| *at > now), log.link.quiet_at];
+        let times = |log: &Log| {
+            let link = &log.link;
+            let withheld = link.explain_at.filter(|_| link.followed);
+            [link.retry_at, link.mends_at.filter(|at| *at > now), link.quiet_at, withheld]
+        };
         self.logs.values().filter(|log| log.open).flat_map(times).flatten().min()
     }
 
@@ -175,6 +184,7 @@ impl Session {
         log.open = true;
         log.policy = policy.clone();
         cx.persist(Change::LogOpened { log: id, policy });
+        self.settle_audience(id, cx);
     }
 
     /// Tells members of a private log that it is open to them.
@@ -253,9 +263,12 @@ impl Session {
         cx.out.push(Action::Send(Frame::new(request, frame)));
     }
 
-    pub(super) fn on_followed(&mut self, id: &LogId) {
+    pub(super) fn on_followed<R>(&mut self, id: &LogId, cx: &Context<'_, R>) {
         let Some(log) = self.logs.open(id) else { return };
         (log.link.asks, log.link.followed) = (false, true);
+        if log.lacks_entries() {
+            log.link.explain_at.get_or_insert(cx.now.plus(read::EXPLAIN));
+        }
     }
 
     pub(super) fn on_follow_error<R: CryptoRng>(&mut self, id: &LogId, error: &wire::Error, cx: &mut Context<'_, R>) {

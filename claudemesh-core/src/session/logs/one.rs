@@ -132,6 +132,8 @@ pub(super) struct Link {
     pub(super) fetches: bool,
     /// Before this more entries may come, the secret that is missing among them.
     pub(super) quiet_at: Option<Millis>,
+    /// Before this the compaction may come that names what was served as bare hashes.
+    pub(super) explain_at: Option<Millis>,
     /// When this device mends a missing history link, if nobody has by then.
     pub(super) mends_at: Option<Millis>,
 }
@@ -186,6 +188,11 @@ impl Log {
             changed: false,
             tokens: BTreeMap::new(),
         })
+    }
+
+    /// Whether the broker served bare hashes that no compaction has named.
+    pub(super) fn lacks_entries(&self) -> bool {
+        self.reader.unexplained().next().is_some()
     }
 
     pub(super) fn id(&self) -> LogId {

@@ -20,6 +20,8 @@ const FETCH_AGAIN: u64 = 500;
 const FETCH: u64 = 256;
 /// A log whose current epoch cannot be read gets a new one when no more entries come for this long, milliseconds.
 const QUIET: u64 = 30;
+/// Bare hashes that nothing explains are withheld entries when no more entries come for this long, milliseconds.
+pub(super) const EXPLAIN: u64 = 10_000;
 
 impl Session {
     pub(in crate::session) fn on_log_push<R: CryptoRng>(&mut self, push: &wire::LogPush, cx: &mut Context<'_, R>) {
@@ -56,8 +58,10 @@ impl Session {
                 log.link.followed = false;
                 log.link.refollow |= !log.link.asks && log.link.waits.is_none();
             }
-            Err(_) => {
+            Err(error) => {
                 log.link.followed = false;
+                // What ended reading for good is remembered.
+                log.changed |= matches!(error, LogError::Fork(_));
                 self.fault(Fault::LogFork, cx);
             }
         }
@@ -107,6 +111,7 @@ impl Session {
         }
         if let Some(log) = self.logs.logs.get_mut(&id) {
             log.link.quiet_at = log.reader.keys().current().is_none().then(|| cx.now.plus(QUIET));
+            log.link.explain_at = log.lacks_entries().then(|| cx.now.plus(EXPLAIN));
         }
         if let Some(body) = entry.map(LogEntry::body).filter(|body| body.author == self.device) {
             self.on_written(id, body.seq, offset, cx);
@@ -119,17 +124,15 @@ impl Session {
             LogEvent::Records { offset, author, roster_index, records } => {
                 self.on_records_opened(id, (offset, author, roster_index), records, false, cx);
             }
-            LogEvent::EpochAdvanced { epoch, author, history } => {
+            LogEvent::EpochAdvanced { epoch, history, .. } => {
                 log.policy.history = history;
-                if author == self.device && log.policy.audience.take().is_some() {
-                    cx.persist(Change::LogOpened { log: id, policy: log.policy.clone() });
-                }
                 log.spoiled = false;
                 log.epoch_began = (log.tail(), cx.now);
                 if history == HistoryPolicy::None {
                     log.reader.keys_mut().erase_below(epoch);
                 }
                 cx.persist(Change::LogEpoch { log: id, began: log.epoch_began });
+                self.settle_audience(id, cx);
             }
             LogEvent::EpochLearned { .. } if id == self.logs.own => {
                 self.presence_due = Some(cx.now);
@@ -161,6 +164,14 @@ impl Session {
             self.take_directory(&opened, roster_index, cx);
         }
         cx.persist(Change::LogRecords(opened));
+    }
+
+    /// Says so when the broker keeps entries back that no compaction has dropped.
+    pub(super) fn check_withheld<R>(&mut self, id: LogId, cx: &mut Context<'_, R>) {
+        let Some(log) = self.logs.open(&id) else { return };
+        if log.link.followed && log.link.explain_at.take_if(|at| cx.now >= *at).is_some() {
+            self.fault(Fault::EntriesWithheld, cx);
+        }
     }
 
     /// Fetches entries again that came before the secret that opens them.
@@ -230,7 +241,7 @@ impl Session {
 
 impl Log {
     /// Whether the entry with this hash is the one that stands at `offset`.
-    fn holds(&self, offset: u64, hash: &Hash) -> bool {
+    pub(super) fn holds(&self, offset: u64, hash: &Hash) -> bool {
         let before = self.past.hash_at(offset - 1).or_else(|| self.reader.tip().chain().hash_at(offset - 1));
         let after = self.past.hash_at(offset);
         before.zip(after).is_some_and(|(before, after)| {

@@ -56,6 +56,7 @@ impl Session {
         if log.link.refollow && log.link.retry_at.is_none() {
             self.follow_log(id, cx);
         }
+        self.check_withheld(id, cx);
         self.fetch_sealed(id, cx);
         let Some(log) = self.logs.open(&id) else { return };
         if !log.link.followed || log.link.busy || log.link.retry_at.is_some() || log.reader.fork().is_some() {
@@ -63,8 +64,8 @@ impl Session {
         }
         if let Some(flight) = &log.in_flight {
             log.link.busy = true;
-            let entry = flight.entry.clone();
-            return self.send_entry(id, entry, cx);
+            let (seq, entry) = (flight.seq, flight.entry.clone());
+            return self.send_entry(id, seq, entry, cx);
         }
         let Some(next) = self.next_entry(id, cx) else { return };
         let Some(log) = self.logs.open(&id) else { return };
@@ -85,11 +86,11 @@ impl Session {
                 entry
             }
         };
-        self.send_entry(id, Bytes(entry.into_bytes()), cx);
+        self.send_entry(id, entry.body().seq, Bytes(entry.into_bytes()), cx);
     }
 
-    fn send_entry<R>(&mut self, id: LogId, entry: Bytes, cx: &mut Context<'_, R>) {
-        let request = self.request(Pending::LogAppend(id));
+    fn send_entry<R>(&mut self, id: LogId, seq: u64, entry: Bytes, cx: &mut Context<'_, R>) {
+        let request = self.request(Pending::LogAppend(id, seq));
         cx.out.push(Action::Send(Frame::new(request, wire::LogAppend { entry, expected: None })));
     }
 
@@ -115,6 +116,7 @@ impl Session {
             && log.reader.keys().secret(bad).is_none()
             && bad == log.reader.tip().epoch()
             && !log.spoiled
+            && !log.reader.tip().needs_commit(&self.roster)
         {
             return build_bad_commit(&self.log_writer(log), bad, bad, reason).ok().map(Next::Upkeep);
         }
@@ -161,13 +163,13 @@ impl Session {
     fn mend<R: CryptoRng>(&mut self, id: LogId, epoch: u64, cx: &mut Context<'_, R>) -> Option<LogEntry> {
         let log = self.logs.logs.get(&id)?;
         let opens = log.reader.unlinked().next();
-        let unwrapped: Vec<Recipient> = match (&opens, log.reader.tip().audience().is_some()) {
-            (None, true) => {
-                let devices = log.reader.tip().unwrapped(&self.roster);
-                devices.iter().filter_map(|device| self.wrap_recipient(device, cx.now)).collect()
-            }
-            _ => Vec::new(),
-        };
+        let private = log.reader.tip().audience().is_some();
+        let left_out = if opens.is_none() && private { log.reader.tip().unwrapped(&self.roster) } else { Vec::new() };
+        let stale = |device: &&DeviceId| self.fresh_prekey(device, cx.now).is_none();
+        let stale: BTreeSet<DeviceId> = left_out.iter().filter(stale).copied().collect();
+        self.ask_records(&stale, cx);
+        let unwrapped: Vec<Recipient> =
+            left_out.iter().filter_map(|device| self.wrap_recipient(device, cx.now)).collect();
         if opens.is_none() && unwrapped.is_empty() {
             self.logs.logs.get_mut(&id)?.link.mends_at = None;
             return None;
@@ -180,6 +182,10 @@ impl Session {
         }
         log.link.mends_at = None;
         let log = self.logs.logs.get(&id)?;
+        if log.reader.tip().needs_commit(&self.roster) {
+            // Under a stale epoch nothing is taken but the next commit.
+            return if self.is_clock_wrong() { None } else { self.commit(id, cx) };
+        }
         let writer = self.log_writer(log);
         let keys = log.reader.keys();
         match opens {
@@ -208,20 +214,35 @@ impl Session {
 
     pub(in crate::session) fn on_log_appended<R: CryptoRng>(
         &mut self,
-        id: LogId,
+        (id, seq): (LogId, u64),
         reply: &wire::LogAppended,
         cx: &mut Context<'_, R>,
     ) {
         let Some(log) = self.logs.open(&id) else { return };
         let position = Position { offset: reply.offset, hash: reply.chain };
         if let Err(LogError::Fork(_)) = log.reader.expect(position, &log.past) {
+            log.changed = true;
             return self.fault(Fault::LogFork, cx);
         }
-        if log.tail() >= reply.offset {
-            (log.link.busy, log.link.await_offset) = (false, None);
-        } else {
-            log.link.await_offset = Some(reply.offset);
+        // An entry that was seen before its reply is done with, and another one may be under way.
+        let flight = log.in_flight.as_ref().map(|flight| (flight.seq == seq, LogEntry::parse(flight.entry.clone())));
+        let passed = log.tail() >= reply.offset;
+        match flight {
+            Some((false, _)) => {}
+            Some((true, Ok(entry))) if passed => {
+                // It passed as a bare hash, or it is elsewhere, whatever the broker says.
+                (log.link.busy, log.link.await_offset) = (false, None);
+                if log.holds(reply.offset, entry.hash()) {
+                    self.on_written(id, seq, reply.offset, cx);
+                } else {
+                    log.link.retry_at = Some(cx.now.plus(KNOCK_AFTER));
+                    self.fault(Fault::LogFork, cx);
+                }
+            }
+            _ if passed => (log.link.busy, log.link.await_offset) = (false, None),
+            _ => log.link.await_offset = Some(reply.offset),
         }
+        let Some(log) = self.logs.open(&id) else { return };
         // The log was made by this append, or following it was refused before: follow it now.
         log.link.refollow |= !log.link.followed;
     }
@@ -254,6 +275,14 @@ impl Session {
             ErrorCode::HeadMoved | ErrorCode::UnknownHead | ErrorCode::StaleEpoch => {
                 log.link.retry_at = Some(cx.now.plus(error.retry_after_ms.unwrap_or(20)));
                 self.sync_roster(cx);
+            }
+            // It was shut out of a private log, and has not seen the entry that did it.
+            ErrorCode::Forbidden => {
+                log.link.followed = false;
+                log.link.retry_at = Some(cx.now.plus(KNOCK_AFTER));
+                if log.policy.audience.take().is_some() {
+                    cx.persist(Change::LogOpened { log: id, policy: log.policy.clone() });
+                }
             }
             ErrorCode::EpochTaken => log.link.retry_at = Some(cx.now.plus(20)),
             // A number that is used up cannot be one of this store's.
@@ -289,6 +318,17 @@ impl Session {
         };
         let live = self.roster.live_devices().filter(|device| members.contains(&device.member));
         Some(live.map(|device| device.id).chain([self.device]).collect())
+    }
+
+    /// The current commit is for whom this device wanted it: there is nothing more to change.
+    pub(super) fn settle_audience<R>(&mut self, id: LogId, cx: &mut Context<'_, R>) {
+        let Some(log) = self.logs.logs.get(&id) else { return };
+        if log.policy.audience.is_none() || log.reader.tip().audience().is_none() || self.audience_differs(log) {
+            return;
+        }
+        let Some(log) = self.logs.logs.get_mut(&id) else { return };
+        log.policy.audience = None;
+        cx.persist(Change::LogOpened { log: id, policy: log.policy.clone() });
     }
 
     /// Whether a private log is to be for others than it is.
