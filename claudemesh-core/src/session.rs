@@ -252,10 +252,16 @@ enum Phase {
 #[derive(Debug)]
 enum Pending {
     Enqueue(Vec<(u64, u64)>),
-    RosterRange { number: u64 },
+    RosterRange {
+        number: u64,
+    },
     RosterProof,
     Reappend,
-    Append { token: u64, append: Append, entry: Vec<u8> },
+    Append {
+        token: u64,
+        append: Append,
+        entry: Vec<u8>,
+    },
     Record,
     Records(Vec<DeviceId>),
     LogFollow(LogId),

@@ -8,7 +8,6 @@ use claudemesh_core::{DeviceId, LogId, MeshId, Millis};
 use super::Inner;
 use super::log::served;
 use super::session::Session;
-use super::state::State;
 use crate::connection::ConnectionId;
 use crate::folds::Readers;
 use crate::routing::{self, Mode};

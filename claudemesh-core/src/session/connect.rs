@@ -372,8 +372,10 @@ impl Session {
             }
             (Pending::LogFollow(log), Body::Error(error)) => self.on_follow_error(&log, &error, cx),
             (Pending::LogFollow(log), _) => self.on_followed(&log, cx),
-            (Pending::LogAppend(log, seq), Body::LogAppended(appended)) => self.on_log_appended((log, seq), &appended, cx),
-            (Pending::LogAppend(log, _), Body::Error(error)) => self.on_log_append_error(log, &error, cx),
+            (Pending::LogAppend(log, seq), Body::LogAppended(appended)) => {
+                self.on_log_appended((log, seq), &appended, cx)
+            }
+            (Pending::LogAppend(log, seq), Body::Error(error)) => self.on_log_append_error((log, seq), &error, cx),
             (Pending::LogRange(log), Body::LogEntries(reply)) if reply.log == log => self.on_log_fetched(&reply, cx),
             (Pending::LogRange(log), _) => self.on_fetch_failed(&log, cx),
             (_, Body::Error(error)) if error.code == ErrorCode::Removed => self.halt(Fault::Removed, cx),

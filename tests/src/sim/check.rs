@@ -105,7 +105,9 @@ impl World {
 
     /// A removed device cannot read what is written now.
     fn check_removed(&self, roster: Option<&Roster>) -> Result<(), String> {
-        let Some(gone) = self.plan.removed.filter(|_| !self.plan.rolls_back && !self.plan.logs.hostile) else { return Ok(()) };
+        let Some(gone) = self.plan.removed.filter(|_| !self.plan.rolls_back && !self.plan.logs.hostile) else {
+            return Ok(());
+        };
         let now = self.reader(0).ok_or("the owner reads no log")?;
         let (epoch, secret) = now.keys().current().ok_or("the owner has no current epoch")?;
         let roster = roster.ok_or("no roster")?;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use claudemesh_core::DeviceId;
 use claudemesh_core::codec::{HashBytes, List};
 use claudemesh_core::device::PrekeyRing;
 use claudemesh_core::key::PrekeySecret;
@@ -10,7 +11,6 @@ use claudemesh_core::log::{
     Commit, HistoryPolicy, LogEntry, LogKeys, LogReader, Payload, Record, epoch_commitment, open_records,
 };
 use claudemesh_core::session::Change;
-use claudemesh_core::DeviceId;
 
 /// What a device holds and ever held.
 #[derive(Clone, Debug, Default)]

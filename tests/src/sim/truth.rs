@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use claudemesh_core::codec::Bytes;
 use claudemesh_core::hash::Hash;
 use claudemesh_core::key::PrekeySecret;
-use claudemesh_core::log::{
-    EntryKind, HistoryPolicy, LogEntry, LogKeys, LogTip, Payload, Record, open_records,
-};
+use claudemesh_core::log::{EntryKind, HistoryPolicy, LogEntry, LogKeys, LogTip, Payload, Record, open_records};
 use claudemesh_core::{DeviceId, LogId, MeshId, Roster};
 
 use super::known::{self, Known};
@@ -60,7 +58,8 @@ impl Truth {
         let mut records = BTreeMap::new();
         for (offset, entry) in (1..).zip(&entries).filter(|(_, entry)| entry.body().kind == EntryKind::Records) {
             let opened = open_records(entry, &keys);
-            records.insert(offset, opened.map_err(|error| format!("nobody can read offset {offset} of {log}: {error}"))?);
+            records
+                .insert(offset, opened.map_err(|error| format!("nobody can read offset {offset} of {log}: {error}"))?);
         }
         Ok(Self { entries, chain, tip, records, epochs })
     }
@@ -71,12 +70,12 @@ impl Truth {
     }
 
     /// Whether a device is to have an epoch when all have done their part: it was wrapped to it, or leads back from a later
-    /// one that it has. The wraps of a `garbler` are worth nothing.
-    pub(super) fn is_due(&self, device: &DeviceId, epoch: u64, garbler: Option<DeviceId>) -> bool {
+    /// one that it has. Wraps count when their author is one whose wraps `open`.
+    pub(super) fn is_due(&self, device: &DeviceId, epoch: u64, open: &impl Fn(&DeviceId) -> bool) -> bool {
         let back = |next: &Epoch| next.history == HistoryPolicy::All;
-        let good = self.epochs.get(&epoch).is_some_and(|epoch| Some(epoch.author) != garbler);
+        let good = self.epochs.get(&epoch).is_some_and(|epoch| open(&epoch.author));
         (good && self.was_wrapped(device, epoch))
-            || (self.epochs.get(&(epoch + 1)).is_some_and(back) && self.is_due(device, epoch + 1, garbler))
+            || (self.epochs.get(&(epoch + 1)).is_some_and(back) && self.is_due(device, epoch + 1, open))
     }
 
     /// Whether a device may have an epoch: it is meant for it, or there is a way back from a later one.

@@ -123,8 +123,8 @@ pub(super) struct Link {
     pub(super) refollow: bool,
     /// It names a roster index beyond ours: the request that fetches it, and the index.
     pub(super) waits: Option<(u64, u64)>,
-    /// An append is under way, or its entry has not come back yet.
-    pub(super) busy: bool,
+    /// The per-log seq of the entry that is under way, or has not come back yet.
+    pub(super) busy: Option<u64>,
     /// Where the own append will be seen.
     pub(super) await_offset: Option<u64>,
     pub(super) retry_at: Option<Millis>,
@@ -132,6 +132,8 @@ pub(super) struct Link {
     pub(super) fetches: bool,
     /// Before this more entries may come, the secret that is missing among them.
     pub(super) quiet_at: Option<Millis>,
+    /// A fetched entry came as a bare hash: once it may be that its compaction was about to come.
+    pub(super) hidden: Option<u64>,
     /// Before this the compaction may come that names what was served as bare hashes.
     pub(super) explain_at: Option<Millis>,
     /// When this device mends a missing history link, if nobody has by then.

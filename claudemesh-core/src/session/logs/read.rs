@@ -104,7 +104,7 @@ impl Session {
         log.changed = true;
         cx.persist(Change::LogEntry { log: id, offset, link, sealed });
         if log.link.await_offset.is_some_and(|own| offset >= own) {
-            (log.link.await_offset, log.link.busy) = (None, false);
+            (log.link.await_offset, log.link.busy) = (None, None);
         }
         for event in events {
             self.on_log_event(id, event, cx);
@@ -139,6 +139,13 @@ impl Session {
                 cx.notify(Notice::Directory);
             }
             LogEvent::EpochUnreadable { epoch, reason: Some(reason) } => log.unusable = Some((epoch, reason)),
+            LogEvent::Compacted { offsets, .. } => {
+                for offset in offsets {
+                    if log.sealed.remove(&offset).is_some() {
+                        cx.persist(Change::LogUnsealed { log: id, offset });
+                    }
+                }
+            }
             LogEvent::BadCommitReported { epoch, .. } => log.spoiled |= epoch == log.reader.tip().epoch(),
             _ => {}
         }
@@ -220,19 +227,27 @@ impl Session {
                 continue;
             }
             let opened = match Served::from_wire(bytes) {
-                Served::Hash(hash) => log.holds(offset, &hash).then_some(None),
+                Served::Hash(hash) if log.holds(offset, &hash) => {
+                    // Its compaction is about to come, or it is kept back.
+                    log.link.retry_at = Some(cx.now.plus(EXPLAIN));
+                    if log.link.hidden.replace(offset) == Some(offset) {
+                        self.fault(Fault::EntriesWithheld, cx);
+                    }
+                    return;
+                }
+                Served::Hash(_) => None,
                 Served::Entry(_) => LogEntry::parse(bytes.clone())
                     .ok()
                     .filter(|entry| log.holds(offset, entry.hash()))
-                    .map(|entry| Some((entry.body().author, log.reader.open(&entry).unwrap_or_default()))),
+                    .map(|entry| (entry.body().author, log.reader.open(&entry).unwrap_or_default())),
             };
             let Some(opened) = opened else { return self.fault(Fault::LogFork, cx) };
             log.sealed.remove(&offset);
             match opened {
-                Some((author, records)) if !records.is_empty() => {
+                (author, records) if !records.is_empty() => {
                     self.on_records_opened(id, (offset, author, at.roster_index), records, true, cx);
                 }
-                // Compacted meanwhile, or garbled: nothing to be read there, ever.
+                // Garbled: nothing to be read there, ever.
                 _ => cx.persist(Change::LogUnsealed { log: id, offset }),
             }
         }

@@ -59,17 +59,16 @@ impl Session {
         self.check_withheld(id, cx);
         self.fetch_sealed(id, cx);
         let Some(log) = self.logs.open(&id) else { return };
-        if !log.link.followed || log.link.busy || log.link.retry_at.is_some() || log.reader.fork().is_some() {
+        if !log.link.followed || log.link.busy.is_some() || log.link.retry_at.is_some() || log.reader.fork().is_some() {
             return;
         }
         if let Some(flight) = &log.in_flight {
-            log.link.busy = true;
             let (seq, entry) = (flight.seq, flight.entry.clone());
+            log.link.busy = Some(seq);
             return self.send_entry(id, seq, entry, cx);
         }
         let Some(next) = self.next_entry(id, cx) else { return };
         let Some(log) = self.logs.open(&id) else { return };
-        log.link.busy = true;
         let entry = match next {
             Next::Upkeep(entry) => {
                 log.next_seq = entry.body().seq + 1;
@@ -86,6 +85,7 @@ impl Session {
                 entry
             }
         };
+        log.link.busy = Some(entry.body().seq);
         self.send_entry(id, entry.body().seq, Bytes(entry.into_bytes()), cx);
     }
 
@@ -201,7 +201,9 @@ impl Session {
     pub(super) fn on_written<R>(&mut self, id: LogId, seq: u64, offset: u64, cx: &mut Context<'_, R>) {
         let Some(log) = self.logs.logs.get_mut(&id) else { return };
         let Some(flight) = log.in_flight.take_if(|flight| flight.seq == seq) else { return };
-        (log.link.await_offset, log.link.busy) = (None, false);
+        if log.link.busy == Some(seq) {
+            (log.link.await_offset, log.link.busy) = (None, None);
+        }
         for (index, ticket) in (0..).zip(&flight.tickets) {
             log.queue.remove(ticket);
             if let Some(token) = log.tokens.remove(ticket) {
@@ -224,41 +226,44 @@ impl Session {
             log.changed = true;
             return self.fault(Fault::LogFork, cx);
         }
-        // An entry that was seen before its reply is done with, and another one may be under way.
-        let flight = log.in_flight.as_ref().map(|flight| (flight.seq == seq, LogEntry::parse(flight.entry.clone())));
-        let passed = log.tail() >= reply.offset;
-        match flight {
-            Some((false, _)) => {}
-            Some((true, Ok(entry))) if passed => {
-                // It passed as a bare hash, or it is elsewhere, whatever the broker says.
-                (log.link.busy, log.link.await_offset) = (false, None);
-                if log.holds(reply.offset, entry.hash()) {
-                    self.on_written(id, seq, reply.offset, cx);
-                } else {
-                    log.link.retry_at = Some(cx.now.plus(KNOCK_AFTER));
-                    self.fault(Fault::LogFork, cx);
-                }
+        // One that was seen before its reply is done with, and another may be under way.
+        if log.link.busy == Some(seq) {
+            if log.tail() < reply.offset {
+                log.link.await_offset = Some(reply.offset);
+            } else {
+                (log.link.busy, log.link.await_offset) = (None, None);
+                self.on_passed(id, seq, reply.offset, cx);
             }
-            _ if passed => (log.link.busy, log.link.await_offset) = (false, None),
-            _ => log.link.await_offset = Some(reply.offset),
         }
         let Some(log) = self.logs.open(&id) else { return };
         // The log was made by this append, or following it was refused before: follow it now.
         log.link.refollow |= !log.link.followed;
     }
 
+    /// The broker says that an entry under way stands where the log was read already: it passed as a bare hash, or that is
+    /// not so.
+    fn on_passed<R>(&mut self, id: LogId, seq: u64, offset: u64, cx: &mut Context<'_, R>) {
+        let Some(log) = self.logs.open(&id) else { return };
+        let Some(flight) = log.in_flight.as_ref().filter(|flight| flight.seq == seq) else { return };
+        if LogEntry::parse(flight.entry.clone()).is_ok_and(|entry| log.holds(offset, entry.hash())) {
+            return self.on_written(id, seq, offset, cx);
+        }
+        log.link.retry_at = Some(cx.now.plus(KNOCK_AFTER));
+        self.fault(Fault::LogFork, cx);
+    }
+
     pub(in crate::session) fn on_log_append_error<R: CryptoRng>(
         &mut self,
-        id: LogId,
+        (id, seq): (LogId, u64),
         error: &wire::Error,
         cx: &mut Context<'_, R>,
     ) {
-        let Some(log) = self.logs.open(&id) else { return };
-        log.link.busy = false;
+        let Some(log) = self.logs.open(&id).filter(|log| log.link.busy == Some(seq)) else { return };
+        log.link.busy = None;
         log.link.retry_at = Some(cx.now.plus(error.retry_after_ms.unwrap_or(RETRY_AFTER)));
         let permanent = matches!(error.code, ErrorCode::Forbidden | ErrorCode::TooLarge | ErrorCode::Malformed);
         // The entry is not in the log and never will be: its records go into another one.
-        if let Some(flight) = log.in_flight.take_if(|_| !error.code.is_retryable()) {
+        if let Some(flight) = log.in_flight.take_if(|flight| flight.seq == seq && !error.code.is_retryable()) {
             if permanent {
                 for ticket in &flight.tickets {
                     log.queue.remove(ticket);

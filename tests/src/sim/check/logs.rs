@@ -11,7 +11,7 @@ use claudemesh_core::{DeviceId, LogId, Roster};
 use super::need;
 use crate::sim::World;
 use crate::sim::known::Known;
-use crate::sim::plan::{Place, Who};
+use crate::sim::plan::{Event, Lie, LogEvent, Place, Who};
 use crate::sim::truth::Truth;
 use crate::sim::world::Written;
 
@@ -34,8 +34,11 @@ impl World {
             let waits = self.live().find(|who| unwrapped.contains(&self.peers[*who].device()));
             // Who is inside lets in whom the last commit left out.
             if let (Some(who), true) = (waits, truth.tip.audience().is_some()) {
-                let inside = self.live().any(|who| truth.tip.grants(&self.peers[who].device()) && self.opened(who, log));
-                need(!inside || self.is_split(), || format!("peer {who} is in the audience of {log}, and is not let in"))?;
+                let inside =
+                    self.live().any(|who| truth.tip.grants(&self.peers[who].device()) && self.opened(who, log));
+                need(!inside || self.is_split(), || {
+                    format!("peer {who} is in the audience of {log}, and is not let in")
+                })?;
             }
             for who in self.live().filter(|who| self.opened(*who, log)) {
                 self.check_replica(who, *log, truth)?;
@@ -47,6 +50,13 @@ impl World {
     /// Whether a peer follows a log.
     fn opened(&self, who: Who, log: &LogId) -> bool {
         self.peers[who].session().is_some_and(|session| session.logs().any(|open| open == *log))
+    }
+
+    /// Whether a peer was shown logs of its own for a while.
+    fn was_split(&self, who: Who) -> bool {
+        let splits =
+            |event: &Event| matches!(event, Event::Log(LogEvent::Lie(Lie::Split(peers))) if peers.contains(&who));
+        self.plan.events.iter().any(|(_, event)| splits(event))
     }
 
     fn is_split(&self) -> bool {
@@ -89,27 +99,30 @@ impl World {
         })?;
         let waits = kept.queue.len();
         need(waits == 0 && kept.in_flight.is_none(), || format!("peer {who} has {waits} records to write to {log}"))?;
+        // In days all prekeys that secrets were wrapped to are erased.
         let garbler = self.plan.logs.garbler.map(|who| self.peers[who].device());
+        let open = |author: &DeviceId| Some(*author) != garbler && !self.plan.jumps;
         let missing: BTreeSet<u64> = session.missing_epochs(&log).collect();
         for epoch in &missing {
-            need(!truth.is_due(&device, *epoch, garbler) || self.is_lost(&log, truth, *epoch), || {
+            need(!truth.is_due(&device, *epoch, &open) || self.is_lost(&log, truth, *epoch), || {
                 format!("peer {who} misses epoch {epoch} of {log}: {missing:?} of {}", truth.tip.epoch())
             })?;
         }
         for (offset, at) in &kept.sealed {
-            let told = missing.contains(&at.epoch) || !truth.is_due(&device, at.epoch, garbler);
+            let told = missing.contains(&at.epoch) || !truth.is_due(&device, at.epoch, &open);
             need(told, || format!("peer {who} has not opened offset {offset} of {log}, of epoch {}", at.epoch))?;
         }
         Ok(())
     }
 
-    /// Whether an epoch cannot be had any more: in days all prekeys it was wrapped to are erased, and garbage has no secret.
-    /// What lies before such an epoch cannot be reached through it either.
+    /// Whether nobody is there who could give an epoch away: in days all prekeys it was wrapped to are erased, garbage has no
+    /// secret, and who left a log mends it no more. What lies before such an epoch cannot be reached through it either.
     fn is_lost(&self, log: &LogId, truth: &Truth, epoch: u64) -> bool {
         let readers = self.live().filter(|who| self.opened(*who, log) && !self.has_strayed(*who, log));
         let readers: Vec<_> = readers.filter_map(|who| self.reader_of(who, log)).collect();
         let held = |epoch: u64| readers.iter().any(|reader| reader.keys().secret(epoch).is_some());
-        (self.plan.jumps || self.plan.logs.hostile) && (epoch..=truth.tip.epoch()).any(|later| !held(later))
+        let gone = self.live().any(|who| !self.opened(who, log));
+        (gone || self.plan.jumps || self.plan.logs.hostile) && (epoch..=truth.tip.epoch()).any(|later| !held(later))
     }
 
     /// What can be judged of logs once, at the very end.
@@ -181,12 +194,14 @@ impl World {
         let Written { who, log, record, promised, told } = written;
         let at = truth.find(record);
         need(at.len() <= 1, || format!("record {n} is at {at:?}"))?;
-        if !promised || self.has_strayed(*who, log) {
+        if !promised || self.has_strayed(*who, log) || self.was_split(*who) {
             return Ok(());
         }
         let device = self.peers[*who].device();
         match told {
-            Some(Ok(told)) => need(at == [*told], || format!("record {n} was said to be at {told:?}, and is at {at:?}")),
+            Some(Ok(told)) => {
+                need(at == [*told], || format!("record {n} was said to be at {told:?}, and is at {at:?}"))
+            }
             Some(Err(error)) => {
                 let private = truth.tip.audience().is_some() && !truth.always_meant(&device);
                 let fits = at.is_empty() && *error == ErrorCode::Forbidden && private;
@@ -205,13 +220,16 @@ impl World {
         let Place::Room(room) = place else { return Ok(()) };
         for who in self.live().filter(|who| truth.tip.grants(&self.peers[*who].device())) {
             let mut wishes = self.writings.admitted.iter().filter(|it| (it.who, it.room) == (who, room));
-            let Some(wish) = wishes.next_back().filter(|_| !self.has_strayed(who, &self.place(place))) else { continue };
+            let Some(wish) = wishes.next_back().filter(|_| !self.has_strayed(who, &self.place(place))) else {
+                continue;
+            };
             let devices: Vec<DeviceId> = wish.members.iter().map(|peer| self.peers[*peer].device()).collect();
             // Who joined or left since is in neither.
             let steady = |device: &DeviceId| roster.is_live(device) && wish.known.contains(device);
             let wanted: BTreeSet<&DeviceId> = devices.iter().filter(|device| steady(device)).collect();
             let audiences = truth.epochs.values().filter_map(|epoch| epoch.audience.as_ref());
-            let mut audiences = audiences.map(|all| all.iter().filter(|device| steady(device)).collect::<BTreeSet<_>>());
+            let mut audiences =
+                audiences.map(|all| all.iter().filter(|device| steady(device)).collect::<BTreeSet<_>>());
             need(truth.entries.is_empty() || audiences.any(|audience| audience == wanted), || {
                 format!("peer {who} opened room {room} to {:?}, and it never was", wish.members)
             })?;
@@ -221,7 +239,9 @@ impl World {
 
     /// Nobody opens what is not for him, with whatever he ever held.
     fn check_shut_out(&self, truth: &Truth) -> Result<(), String> {
-        for (who, peer) in self.peers.iter().enumerate() {
+        // What somebody learned in a log that only some were shown was meant for it there.
+        let split = |who: &Who| self.was_split(*who);
+        for (who, peer) in self.peers.iter().enumerate().filter(|(who, _)| !split(who)) {
             let device = peer.device();
             let epoch = |offset: &u64| truth.entries[*offset as usize - 1].body().epoch;
             let closed: Vec<u64> =

@@ -217,8 +217,8 @@ impl Plan {
 
     fn make_room(&mut self, dice: &mut Dice, private: bool) -> usize {
         let founder = dice.below(3) as Who;
-        let history =
-            [HistoryPolicy::All, HistoryPolicy::All, HistoryPolicy::Joining, HistoryPolicy::None][dice.below(4) as usize];
+        let history = [HistoryPolicy::All, HistoryPolicy::All, HistoryPolicy::Joining, HistoryPolicy::None]
+            [dice.below(4) as usize];
         self.logs.rooms.push(Room { founder, history, private });
         self.logs.rooms.len() - 1
     }

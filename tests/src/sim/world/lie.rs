@@ -29,7 +29,9 @@ impl World {
             Lie::Join => Some(Trick::Join),
             Lie::Replay(to, place) => self.replay(*place).map(|entry| (*to, *place, entry)).map(|it| self.insert(it)),
             Lie::Stale { to, by, place } => self.stale(*by, *place).map(|entry| self.insert((*to, *place, entry))),
-            Lie::Commit { to, by, place } => self.false_commit(*by, *place).map(|entry| self.insert((*to, *place, entry))),
+            Lie::Commit { to, by, place } => {
+                self.false_commit(*by, *place).map(|entry| self.insert((*to, *place, entry)))
+            }
         };
         if let Some(trick) = trick {
             self.broker.mislead(trick);
@@ -66,7 +68,9 @@ impl World {
     }
 
     fn writer<'a>(&self, key: &'a claudemesh_core::SigningKey, tip: &LogTip, who: Who) -> Option<Writer<'a>> {
-        let roster = claudemesh_core::Roster::from_entries(self.peers[who].store.snapshot.roster.iter().map(|entry| &entry.0)).ok()?;
+        let roster =
+            claudemesh_core::Roster::from_entries(self.peers[who].store.snapshot.roster.iter().map(|entry| &entry.0))
+                .ok()?;
         Some(Writer { seq: tip.last_seq(&self.peers[who].device()) + 1, ..tip.writer(key, roster.head()) })
     }
 

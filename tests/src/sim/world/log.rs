@@ -60,7 +60,6 @@ impl Writings {
         self.all.insert(n, written);
         (TOKENS + n as u64, record)
     }
-
 }
 
 impl World {

@@ -1,7 +1,7 @@
 //! What users want: done, or put off until it can be.
 
-use claudemesh_core::session::{Append, Command};
 use claudemesh_core::Millis;
+use claudemesh_core::session::{Append, Command};
 
 use super::{EPOCH, Wish, World};
 use crate::sim::fixture::invite_of;
@@ -45,7 +45,9 @@ impl World {
                 let (token, record) = self.writings.begin(*n, who, log);
                 Command::Write { token, log, record }
             }
-            Wish::Open(room) => Command::OpenLog { log: self.place(Place::Room(*room)), policy: self.policy(*room, None) },
+            Wish::Open(room) => {
+                Command::OpenLog { log: self.place(Place::Room(*room)), policy: self.policy(*room, None) }
+            }
             Wish::Close(room) => Command::CloseLog(self.place(Place::Room(*room))),
             Wish::Admit { room, members } => {
                 let log = self.place(Place::Room(*room));
