@@ -91,6 +91,12 @@ impl Truth {
         self.epochs.values().all(|epoch| epoch.wrapped.contains(device))
     }
 
+    /// Whether every audience there was had the device in it.
+    pub(super) fn never_shut_out(&self, device: &DeviceId) -> bool {
+        let in_it = |epoch: &Epoch| epoch.audience.as_ref().is_none_or(|audience| audience.contains(device));
+        self.epochs.values().all(in_it)
+    }
+
     /// The addresses of a record.
     pub(super) fn find(&self, record: &Record) -> Vec<(u64, u64)> {
         let entries = self.records.iter();
