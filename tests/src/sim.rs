@@ -13,8 +13,11 @@ pub mod dice;
 mod engine;
 mod fixture;
 pub mod join;
+pub mod known;
 pub mod peer;
 mod plan;
+mod truth;
+mod watch;
 mod world;
 
 pub use fixture::Fixture;

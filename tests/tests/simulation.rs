@@ -85,3 +85,13 @@ fn a_clock_that_is_wrong_by_a_year_delays_and_loses_nothing() {
 fn what_a_power_failure_takes_back_comes_again() {
     play_all(600, Plan::with_power_failures);
 }
+
+#[test]
+fn what_is_written_to_logs_is_read_by_all_it_is_for_and_nobody_else() {
+    play_all(2_000, Plan::with_logs);
+}
+
+#[test]
+fn a_broker_that_lies_about_logs_is_found_out() {
+    play_all(1_000, Plan::with_hostile_logs);
+}

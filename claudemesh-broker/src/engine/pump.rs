@@ -8,7 +8,6 @@ use claudemesh_core::{DeviceId, LogId, MeshId, Millis};
 use super::Inner;
 use super::log::served;
 use super::session::Session;
-use super::state::State;
 use crate::connection::ConnectionId;
 use crate::folds::Readers;
 use crate::routing::{self, Mode};
@@ -233,7 +232,7 @@ impl Inner {
         };
         let readers = Readers::of(&range.state);
         if !readers.admit(&device) {
-            unfollow(&mut state, id, &mesh, &log);
+            // Should it be let in again, it goes on from here.
             return Ok(());
         }
         cursor.open = readers == Readers::Mesh;
@@ -243,15 +242,5 @@ impl Inner {
             state.send(id, Frame::push(wire::LogPush { log, offset, entry: served(item) }), now);
         }
         Ok(())
-    }
-}
-
-/// Stops pushing a log that the device may no longer read.
-fn unfollow(state: &mut State, id: ConnectionId, mesh: &MeshId, log: &LogId) {
-    if let Some(session) = state.session(id) {
-        session.feeds.logs.remove(log);
-    }
-    if let Some(followers) = state.meshes.get_mut(mesh).and_then(|mesh| mesh.followers.get_mut(log)) {
-        followers.remove(&id);
     }
 }

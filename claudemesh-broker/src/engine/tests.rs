@@ -3,6 +3,7 @@
 mod clock;
 mod handshake;
 mod log;
+mod logs;
 mod mail;
 mod malformed;
 mod presence;

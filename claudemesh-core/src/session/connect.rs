@@ -191,6 +191,9 @@ impl Session {
             roster,
         };
         session.requeue(false);
+        if session.logs.are_forked() {
+            session.faults.insert(Fault::LogFork);
+        }
         if !session.roster.is_live_device(&device) {
             session.faults.insert(Fault::Removed);
             session.phase = Phase::Halted;

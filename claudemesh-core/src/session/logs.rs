@@ -111,6 +111,11 @@ impl Logs {
         self.logs.get(&self.own)?.reader.keys().secret(epoch)
     }
 
+    /// Whether a fork was found in any of them.
+    pub(super) fn are_forked(&self) -> bool {
+        self.logs.values().any(|log| log.reader.fork().is_some())
+    }
+
     fn open(&mut self, id: &LogId) -> Option<&mut Log> {
         self.logs.get_mut(id).filter(|log| log.open)
     }
@@ -191,6 +196,7 @@ impl Session {
         }
         log.policy = policy.clone();
         cx.persist(Change::LogOpened { log: id, policy });
+        self.settle_audience(id, cx);
     }
 
     /// Tells members of a private log that it is open to them.

@@ -1,10 +1,13 @@
 //! A broker as the simulation drives it.
 
+mod hostile;
 mod model;
 
-use claudemesh_core::{DeviceId, MessageId, Millis, PublicKey, Roster};
+use claudemesh_core::codec::Bytes;
+use claudemesh_core::{DeviceId, LogId, MessageId, Millis, PublicKey, Roster};
 
 use super::dice::Dice;
+pub use hostile::{HostileBroker, Trick};
 pub use model::{Disk, ModelBroker};
 
 /// Names a connection at the broker.
@@ -55,6 +58,12 @@ pub trait SimBroker: std::fmt::Debug {
     fn roster(&self) -> Option<Roster>;
     /// How many messages wait for a device.
     fn waiting(&self, device: &DeviceId, now: Millis) -> usize;
+    /// The entries of a log, from offset 1.
+    fn log(&self, log: &LogId) -> Vec<Bytes>;
+    /// Does its worst, when it is one that does.
+    fn mislead(&mut self, trick: Trick) {
+        let _ = trick;
+    }
     /// The disk, of the reference broker.
     fn disk(&self) -> Option<&Disk> {
         None

@@ -1,5 +1,7 @@
 //! What must hold when the faults have stopped and everybody had time.
 
+mod logs;
+
 use claudemesh_core::envelope::Priority;
 use claudemesh_core::log::LogReader;
 use claudemesh_core::session::{InboxBody, MessageState, Why};
@@ -62,19 +64,25 @@ impl World {
             })?;
             let device = self.peers[who].device();
             need(self.broker.waiting(&device, self.clock()) == 0, || format!("mail waits for peer {who}"))?;
-            if !self.plan.rolls_back {
+            if !self.plan.rolls_back && !self.plan.logs.hostile {
                 self.check_directory(who)?;
             }
         }
         self.check_removed(roster.as_ref())?;
+        if let Some(roster) = &roster {
+            self.check_logs_end(roster)?;
+        }
         self.check_messages()
+    }
+
+    /// What a device reads a log with.
+    fn reader_of(&self, who: usize, log: &LogId) -> Option<LogReader> {
+        LogReader::restore(self.peers[who].store.snapshot.logs.get(log)?.reader.as_ref()?).ok()
     }
 
     /// What a device reads the mesh's log with.
     fn reader(&self, who: usize) -> Option<LogReader> {
-        let snapshot = &self.peers[who].store.snapshot;
-        let own = LogId::of_mesh(&self.broker.roster()?.mesh());
-        LogReader::restore(snapshot.logs.get(&own)?.reader.as_ref()?).ok()
+        self.reader_of(who, &LogId::of_mesh(&self.mesh))
     }
 
     fn check_directory(&self, who: usize) -> Result<(), String> {
@@ -97,7 +105,9 @@ impl World {
 
     /// A removed device cannot read what is written now.
     fn check_removed(&self, roster: Option<&Roster>) -> Result<(), String> {
-        let Some(gone) = self.plan.removed.filter(|_| !self.plan.rolls_back) else { return Ok(()) };
+        let Some(gone) = self.plan.removed.filter(|_| !self.plan.rolls_back && !self.plan.logs.hostile) else {
+            return Ok(());
+        };
         let now = self.reader(0).ok_or("the owner reads no log")?;
         let (epoch, secret) = now.keys().current().ok_or("the owner has no current epoch")?;
         let roster = roster.ok_or("no roster")?;
@@ -158,7 +168,7 @@ impl World {
         for who in 0..self.peers.len() {
             self.check_inbox(who, &roster)?;
         }
-        Ok(())
+        self.check_logs_for_good(&roster)
     }
 
     fn check_inbox(&self, who: usize, roster: &Roster) -> Result<(), String> {

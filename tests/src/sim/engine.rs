@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use claudemesh_broker::store::{LogAppend, Page, RecordPut, Store};
+use claudemesh_broker::store::{LogAppend, LogItem, Page, RecordPut, Store};
 use claudemesh_broker::{Answer, Conn, Engine, EngineConfig};
 use claudemesh_core::codec::Bytes;
 use claudemesh_core::device::DeviceRecord;
@@ -16,7 +16,7 @@ use claudemesh_core::envelope::Submission;
 use claudemesh_core::log::LogEntry;
 use claudemesh_core::testing::SeededRng;
 use claudemesh_core::wire::{Body, Frame, Outcome};
-use claudemesh_core::{DeviceId, MeshId, MessageId, Millis, PublicKey, Roster, SigningKey};
+use claudemesh_core::{DeviceId, LogId, MeshId, MessageId, Millis, PublicKey, Roster, SigningKey};
 
 use super::broker::{ConnId, Disk, Out, SimBroker};
 use super::dice::Dice;
@@ -88,7 +88,7 @@ impl EngineBroker {
         let roster = disk.roster().expect("a disk with a mesh");
         let mesh = roster.mesh();
         let mut entries = disk.entries().iter();
-        for (index, bytes) in disk.log().iter().map(|bytes| (head_of(bytes), bytes)) {
+        for (index, bytes) in disk.log(&LogId::of_mesh(&mesh)).iter().map(|bytes| (head_of(bytes), bytes)) {
             // A commit is taken at the head it names only.
             while entries.len() as u64 + index + 1 > disk.entries().len() as u64 {
                 let entry = entries.next().expect("an entry for every head");
@@ -228,6 +228,14 @@ impl SimBroker for EngineBroker {
     fn roster(&self) -> Option<Roster> {
         let range = now_or_never(self.store.roster_range(self.mesh, 0, Page::of(1024))).ok()?;
         Roster::from_entries(range.entries.iter().map(|entry| &entry.0)).ok()
+    }
+
+    fn log(&self, log: &LogId) -> Vec<Bytes> {
+        let Ok(range) = now_or_never(self.store.log_range(self.mesh, *log, 1, Page::of(1024))) else {
+            return Vec::new();
+        };
+        let whole = |item| if let LogItem::Entry(bytes) = item { Some(bytes) } else { None };
+        range.entries.into_iter().filter_map(whole).collect()
     }
 
     fn waiting(&self, device: &DeviceId, now: Millis) -> usize {

@@ -1,16 +1,19 @@
 //! A device: the client's session over a store that keeps what was committed and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use claudemesh_client::testing::{Depth, Held};
 use claudemesh_core::presence::BootId;
-use claudemesh_core::session::{Change, Identity, InboxRow, LoadError, MessageState, Session, Snapshot};
+use claudemesh_core::session::{Change, Identity, InboxRow, LoadError, LogRecords, MessageState, Session, Snapshot};
 use claudemesh_core::testing::SeededRng;
 use claudemesh_core::wire::Frame;
-use claudemesh_core::{DeviceId, MessageId, Millis, PublicKey, SigningKey};
+use claudemesh_core::{DeviceId, LogId, MessageId, Millis, PublicKey, SigningKey};
 
 use super::dice::Dice;
 use super::join::{Joiner, Link};
+use super::known::Known;
+use super::watch::Watch;
 
 /// What a device has on disk.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +28,8 @@ pub struct Store {
     pub read: BTreeSet<(DeviceId, MessageId)>,
     /// How far the consumer of events has committed.
     pub consumed: usize,
+    /// Records of logs, by log and offset.
+    pub opened: BTreeMap<(LogId, u64), Arc<LogRecords>>,
 }
 
 impl Store {
@@ -33,6 +38,9 @@ impl Store {
         self.snapshot.apply(change);
         match change {
             Change::Inbox(row) => self.inbox.push(row.clone()),
+            Change::LogRecords(opened) => {
+                self.opened.insert((opened.log, opened.offset), Arc::new(opened.clone()));
+            }
             Change::Read { device, id, .. } => {
                 self.read.insert((*device, *id));
             }
@@ -136,6 +144,10 @@ pub struct Peer {
     pub shown: Vec<(DeviceId, MessageId)>,
     /// The end of each message that its sender was ever told.
     pub told: BTreeMap<(MessageId, DeviceId), MessageState>,
+    /// The secrets it ever held, when somebody asks for them.
+    pub known: Option<Known>,
+    /// Whoever looks at what it takes from logs.
+    pub watch: Option<Watch>,
     boots: u64,
     device: DeviceId,
 }
@@ -162,6 +174,8 @@ impl Peer {
             seen: 0,
             shown: Vec::new(),
             told: BTreeMap::new(),
+            known: None,
+            watch: None,
             boots: 0,
             device: SigningKey::from_seed(&key).public().device_id(),
         }
@@ -199,6 +213,9 @@ impl Peer {
         self.start_at = None;
         // Opening the store syncs it.
         self.wrote();
+        if let Some(watch) = &mut self.watch {
+            watch.begin(&self.store.snapshot);
+        }
         if let Some(link) = self.link {
             self.call_at = Some(now);
             self.process = Process::Joining(Box::new(Joiner::new(link, self.signing_key())));

@@ -1,9 +1,12 @@
 //! What a seed does to the parties, and when: drawn before the play begins, so that it can be shown.
 
+mod logs;
+
 use claudemesh_core::envelope::Priority;
 
 use super::dice::Dice;
 use super::peer::CrashPoint;
+pub use logs::{Lie, LogEvent, LogPlay, Place};
 
 /// A peer, by number: 0 is the owner, 1 and 2 are members, 3 joins while the play is on.
 pub type Who = usize;
@@ -17,6 +20,8 @@ pub enum Event {
     Consume { who: Who, commit: bool, read: bool },
     /// The owner changes something.
     Change(RosterChange),
+    /// Something is done to a log.
+    Log(LogEvent),
     /// A process dies and starts again; `power`: because the power failed.
     Crash { who: Who, at: CrashPoint, power: bool, down: u64 },
     /// A connection is cut; each side notices after its own time, or by itself when none is given.
@@ -88,6 +93,8 @@ pub struct Plan {
     pub jumps: bool,
     /// Whether a clock is wrong for a while.
     pub clocks: bool,
+    /// What is done with logs, when that is looked at.
+    pub logs: LogPlay,
     /// Messages.
     pub messages: Vec<Message>,
     /// Events, in order of their time.
@@ -113,6 +120,7 @@ impl Plan {
             forgets: false,
             jumps: false,
             clocks: false,
+            logs: LogPlay::default(),
             messages: Vec::new(),
             events,
             quiet: 1,
@@ -186,7 +194,8 @@ impl Plan {
             events.push((at, Event::Jump { by }));
         }
         events.sort_by_key(|(at, _)| *at);
-        Self { seed, engine, fresh, joins, removed, rolls_back, forgets, jumps, clocks: false, messages, events, quiet }
+        let (clocks, logs) = (false, LogPlay::default());
+        Self { seed, engine, fresh, joins, removed, rolls_back, forgets, jumps, clocks, logs, messages, events, quiet }
     }
 
     /// The play of a seed, in which a device's clock is wrong by a year for a while; none when it has turns of its own that

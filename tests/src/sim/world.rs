@@ -2,19 +2,22 @@
 
 mod batch;
 mod fault;
+mod lie;
+mod log;
 mod wire;
+mod wish;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use claudemesh_core::session::{Append, Command};
-use claudemesh_core::{DeviceId, MemberId, MessageId, Millis, SigningKey};
+use claudemesh_core::{DeviceId, MemberId, MeshId, MessageId, Millis, SigningKey};
 
-use super::broker::{Disk, ModelBroker, Out, SimBroker};
+use super::broker::{Disk, HostileBroker, ModelBroker, Out, SimBroker};
 use super::dice::Dice;
 use super::engine::EngineBroker;
 use super::fixture::{BROKER_KEY, Fixture};
 use super::peer::{CrashPoint, Peer, Process};
-use super::plan::{Event, Plan, RosterChange};
+use super::plan::{Event, Plan, RosterChange, Who};
+pub(super) use log::{Writings, Written};
 pub(super) use wire::{Connection, Down, Up};
 
 /// Simulated time begins here.
@@ -45,12 +48,18 @@ pub(super) enum Wish {
     Read(DeviceId, MessageId),
     Append(RosterChange),
     Name,
+    Write(usize),
+    Open(usize),
+    Close(usize),
+    Admit { room: usize, members: Vec<Who> },
+    Invite { room: usize, members: Vec<Who> },
 }
 
 /// One play.
 #[derive(Debug)]
 pub struct World {
     pub(super) plan: Plan,
+    pub(super) mesh: MeshId,
     pub(super) now: u64,
     pub(super) dice: Dice,
     pub(super) broker: Box<dyn SimBroker>,
@@ -67,6 +76,9 @@ pub struct World {
     events: VecDeque<(u64, Event)>,
     pub(super) wishes: Vec<(u64, usize, Wish)>,
     pub(super) sent: BTreeMap<usize, Sent>,
+    pub(super) writings: Writings,
+    /// Whether the member that commits garbage still does.
+    pub(super) garbles: bool,
     /// The order in which each peer's store took its messages: (member, priority) to numbers.
     pub(super) order: BTreeMap<(usize, MemberId, u64), Vec<MessageId>>,
     batches: BTreeMap<usize, (u64, u64)>,
@@ -88,6 +100,7 @@ impl World {
                 _ => world.dice.below(50),
             };
             world.peers[who].start_at = Some(at);
+            world.look_closely(who);
             world.peers[who].skew = world.dice.below(240_000) as i64 - 120_000;
             if world.peers[who].link.is_some() || (world.plan.fresh && who == 0) {
                 world.wishes.push((at, who, Wish::Name));
@@ -98,12 +111,15 @@ impl World {
 
     fn empty(plan: Plan, disk: Disk, peers: Vec<Peer>, traced: bool) -> Self {
         let seed = plan.seed;
-        let broker: Box<dyn SimBroker> = if plan.engine {
-            Box::new(EngineBroker::new(BROKER_KEY, &disk, seed, Millis(EPOCH)))
-        } else {
-            Box::new(ModelBroker::new(SigningKey::from_seed(&BROKER_KEY), disk, seed))
+        let mesh = disk.roster().expect("a disk with a mesh").mesh();
+        let model = |disk| ModelBroker::new(SigningKey::from_seed(&BROKER_KEY), disk, seed);
+        let broker: Box<dyn SimBroker> = match (plan.engine, plan.logs.hostile) {
+            (true, _) => Box::new(EngineBroker::new(BROKER_KEY, &disk, seed, Millis(EPOCH))),
+            (_, true) => Box::new(HostileBroker::new(model(disk))),
+            _ => Box::new(model(disk)),
         };
         Self {
+            mesh,
             now: 0,
             dice: Dice::new(seed, 2),
             broker,
@@ -119,6 +135,8 @@ impl World {
             events: plan.events.iter().cloned().collect(),
             wishes: Vec::new(),
             sent: BTreeMap::new(),
+            writings: Writings::default(),
+            garbles: true,
             order: BTreeMap::new(),
             batches: BTreeMap::new(),
             failure: None,
@@ -298,6 +316,7 @@ impl World {
             Event::Send(n) => self.wishes.push((self.now, self.plan.messages[n].from, Wish::Send(n))),
             Event::Consume { who, commit, read } => self.consume(who, commit, read),
             Event::Change(change) => self.wishes.push((self.now, 0, Wish::Append(change))),
+            Event::Log(event) => self.log_event(event),
             Event::Crash { who, at: CrashPoint::Now, power, down } => self.crash(who, power, down),
             Event::Crash { who, at, power, .. } => self.peers[who].crash = Some((at, power)),
             Event::Cut { who, peer_after, broker_after } => {
@@ -386,75 +405,5 @@ impl World {
         if count.1 > MAX_BATCHES {
             self.fail(format!("peer {who} spins: {} batches in a second", MAX_BATCHES));
         }
-    }
-
-    /// Does what a user wants, or puts it off.
-    fn grant(&mut self, who: usize, wish: Wish) {
-        let later = (self.now + 400, who, wish.clone());
-        if matches!(self.peers[who].process, Process::ShutOut) {
-            return;
-        }
-        let Some(session) = self.peers[who].session() else { return self.wishes.push(later) };
-        if session.is_halted() {
-            return;
-        }
-        let command = match &wish {
-            Wish::Name => {
-                self.peers[who].wrote();
-                self.peers[who].store.snapshot.name = Some(self.peers[who].name.into());
-                Command::SetName(self.peers[who].name.into())
-            }
-            Wish::Read(device, id) => Command::Read(vec![(*device, *id)]),
-            Wish::Send(n) => {
-                let to = self.peers[self.plan.messages[*n].to].device();
-                let Some(to) = session.roster().device(&to).map(|device| device.member) else {
-                    return self.wishes.push(later);
-                };
-                Command::Send(self.compose(*n, to))
-            }
-            Wish::Append(change) => {
-                if !session.is_ready() {
-                    return self.wishes.push(later);
-                }
-                match self.append_of(*change) {
-                    Ok(Some(append)) => Command::Append { token: 1, append },
-                    Ok(None) => return,
-                    Err(()) => return self.wishes.push(later),
-                }
-            }
-        };
-        if self.command(who, command, &wish) {
-            if matches!(wish, Wish::Append(_)) {
-                // Whether it was done shows in the roster.
-                self.wishes.push((self.now + 3_000, who, wish));
-            }
-        } else {
-            self.wishes.push(later);
-        }
-    }
-
-    /// The change to make; `None` when it is made, an error when it has to wait.
-    fn append_of(&self, change: RosterChange) -> Result<Option<Append>, ()> {
-        use claudemesh_core::invite::LinkSecret;
-        use claudemesh_core::roster::{NewInvite, Role};
-        let roster = self.peers[0].session().ok_or(())?.roster();
-        let member = |who: usize| roster.device(&self.peers[who].device()).map(|device| device.member).ok_or(());
-        Ok(match change {
-            RosterChange::Invite(who) => {
-                let key = LinkSecret::from_bytes(super::fixture::invite_of(who)).invite_key().public();
-                let expires = Millis(EPOCH + 365 * 24 * 3600 * 1000).seconds();
-                let invite = NewInvite::to_join(key, 1, expires, Vec::new());
-                roster.invite(&key.invite_id()).is_none().then_some(Append::CreateInvite(invite))
-            }
-            RosterChange::Promote(who) => {
-                let member = member(who)?;
-                let plain = roster.member(&member).is_some_and(|m| m.is_live() && m.role == Role::Member);
-                plain.then_some(Append::ChangeRole(member, Role::Admin))
-            }
-            RosterChange::Remove(who) => {
-                let member = member(who)?;
-                roster.member(&member).is_some_and(|m| m.is_live()).then_some(Append::RemoveMember(member))
-            }
-        })
     }
 }

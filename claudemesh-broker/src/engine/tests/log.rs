@@ -241,6 +241,11 @@ fn a_private_log_is_there_for_those_it_is_wrapped_to() {
     written.write(&mut world, 0);
     assert!(pushed(&mut world, 2).is_empty());
     assert_eq!(world.refusal(2, range), ErrorCode::Forbidden);
+
+    // Let in again, it goes on where it was.
+    let commit = written.commit(&mut world, 0, Some(&[0, 2]));
+    written.append(&mut world, 0, commit);
+    assert_eq!(pushed(&mut world, 2).len(), 3);
 }
 
 #[test]

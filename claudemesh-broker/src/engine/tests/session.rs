@@ -47,12 +47,17 @@ impl Client {
         self.session = load(&self.seed, self.pinned, &self.snapshot);
     }
 
+    /// What was stored.
+    pub(super) fn stored(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
     fn now(&self, world: &World) -> Millis {
         Millis(world.now.0.saturating_add_signed(self.ahead))
     }
 
     /// Hands an input over and carries out what follows; whether anything did.
-    fn handle(&mut self, world: &mut World, input: Input<'_>) -> bool {
+    pub(super) fn handle(&mut self, world: &mut World, input: Input<'_>) -> bool {
         let now = self.now(world);
         let mut actions = self.session.handle(input, now, &mut world.rng);
         actions.extend(self.session.handle(Input::Flush, now, &mut world.rng));

@@ -60,8 +60,10 @@ impl Session {
                 log.link.followed = false;
                 log.link.refollow |= !log.link.asks && log.link.waits.is_none();
             }
-            Err(_) => {
+            Err(error) => {
                 log.link.followed = false;
+                // What ended reading for good is remembered.
+                log.changed |= matches!(error, LogError::Fork(_));
                 self.fault(Fault::LogFork, cx);
             }
         }
@@ -113,8 +115,10 @@ impl Session {
         if let Some(log) = self.logs.logs.get_mut(&id) {
             log.link.quiet_at = log.reader.keys().current().is_none().then(|| cx.now.plus(QUIET));
         }
-        if let Some(body) = entry.map(LogEntry::body).filter(|body| body.author == self.device) {
-            self.on_written(id, body.seq, offset, cx);
+        match entry.map(LogEntry::body) {
+            Some(body) if body.author == self.device => self.on_written(id, body.seq, offset, cx),
+            Some(_) => {}
+            None => self.on_dropped(id, offset, cx),
         }
     }
 
@@ -134,7 +138,7 @@ impl Session {
                 let (usage, own) = (self.log_use(id), self.member);
                 cx.persist(Change::LogCompacted { log: id, usage, own, offsets });
             }
-            LogEvent::EpochAdvanced { epoch, author, history } => {
+            LogEvent::EpochAdvanced { epoch, history, .. } => {
                 log.policy.history = history;
                 log.spoiled = false;
                 // Whether they are in this epoch too, and still out of the topic, is for others to say.
@@ -148,15 +152,7 @@ impl Session {
                         log.reader.keys_mut().erase_below(epoch);
                     }
                 }
-                // What this device had to say of the audience is done, whoever did it.
-                let done =
-                    self.logs.logs.get(&id).is_some_and(|log| author == self.device || !self.audience_differs(log));
-                if let Some(log) = self.logs.logs.get_mut(&id)
-                    && done
-                    && log.policy.audience.take().is_some()
-                {
-                    cx.persist(Change::LogOpened { log: id, policy: log.policy.clone() });
-                }
+                self.settle_audience(id, cx);
             }
             LogEvent::EpochLearned { .. } if id == self.logs.own => {
                 self.presence_due = Some(cx.now);
@@ -305,7 +301,7 @@ impl Session {
 
 impl Log {
     /// Whether the entry with this hash is the one that stands at `offset`.
-    fn holds(&self, offset: u64, hash: &Hash) -> bool {
+    pub(super) fn holds(&self, offset: u64, hash: &Hash) -> bool {
         let before = self.past.hash_at(offset - 1).or_else(|| self.reader.tip().chain().hash_at(offset - 1));
         let after = self.past.hash_at(offset);
         before.zip(after).is_some_and(|(before, after)| {

@@ -146,6 +146,7 @@ impl Session {
             && log.reader.keys().secret(bad).is_none()
             && bad == log.reader.tip().epoch()
             && !log.spoiled
+            && !log.reader.tip().needs_commit(&self.roster)
         {
             if !alone {
                 return Some(Next::Pause);
@@ -232,13 +233,13 @@ impl Session {
     fn mend<R: CryptoRng>(&mut self, id: LogId, epoch: u64, cx: &mut Context<'_, R>) -> Option<Next> {
         let log = self.logs.logs.get(&id)?;
         let opens = log.reader.unlinked().next();
-        let unwrapped: Vec<Recipient> = match (&opens, log.reader.tip().audience().is_some()) {
-            (None, true) => {
-                let devices = log.reader.tip().unwrapped(&self.roster);
-                devices.iter().filter_map(|device| self.wrap_recipient(device, cx.now)).collect()
-            }
-            _ => Vec::new(),
-        };
+        let private = log.reader.tip().audience().is_some();
+        let left_out = if opens.is_none() && private { log.reader.tip().unwrapped(&self.roster) } else { Vec::new() };
+        let stale = |device: &&DeviceId| self.fresh_prekey(device, cx.now).is_none();
+        let stale: BTreeSet<DeviceId> = left_out.iter().filter(stale).copied().collect();
+        self.ask_records(&stale, cx);
+        let unwrapped: Vec<Recipient> =
+            left_out.iter().filter_map(|device| self.wrap_recipient(device, cx.now)).collect();
         if opens.is_none() && unwrapped.is_empty() {
             self.logs.logs.get_mut(&id)?.link.mends_at = None;
             return None;
@@ -257,6 +258,10 @@ impl Session {
         }
         log.link.mends_at = None;
         let log = self.logs.logs.get(&id)?;
+        if log.reader.tip().needs_commit(&self.roster) {
+            // Under a stale epoch nothing is taken but the next commit.
+            return if self.is_clock_wrong() { None } else { self.commit(id, cx).map(Next::Upkeep) };
+        }
         let writer = self.log_writer(log);
         let keys = log.reader.keys();
         let entry = match opens {
@@ -336,17 +341,39 @@ impl Session {
         let Some(log) = self.logs.open(&id) else { return };
         let position = Position { offset: reply.offset, hash: reply.chain };
         if let Err(LogError::Fork(_)) = log.reader.expect(position, &log.past) {
+            log.changed = true;
             return self.fault(Fault::LogFork, cx);
         }
+        let passed = log.tail() >= reply.offset;
         if log.link.busy == Some(seq) {
-            if log.tail() >= reply.offset {
-                (log.link.busy, log.link.await_offset) = (None, None);
-            } else {
-                log.link.await_offset = Some(reply.offset);
-            }
+            (log.link.busy, log.link.await_offset) = if passed { (None, None) } else { (Some(seq), Some(reply.offset)) };
         }
+        if passed && log.flights.contains_key(&seq) {
+            self.on_passed(id, seq, reply.offset, cx);
+        }
+        let Some(log) = self.logs.open(&id) else { return };
         // The log was made by this append, or following it was refused before: follow it now.
         log.link.refollow |= !log.link.followed;
+    }
+
+    /// The broker says that an entry under way stands where the log was read already: it passed as a bare hash, or that is
+    /// not so.
+    fn on_passed<R>(&mut self, id: LogId, seq: u64, offset: u64, cx: &mut Context<'_, R>) {
+        let Some(log) = self.logs.open(&id) else { return };
+        if log.flights.get(&seq).is_some_and(|flight| log.is_at(offset, flight)) {
+            return self.on_written(id, seq, offset, cx);
+        }
+        log.link.retry_at = Some(cx.now.plus(KNOCK_AFTER));
+        self.fault(Fault::LogFork, cx);
+    }
+
+    /// A bare hash stands in the log: that of an entry under way, perhaps.
+    pub(super) fn on_dropped<R>(&mut self, id: LogId, offset: u64, cx: &mut Context<'_, R>) {
+        let Some(log) = self.logs.open(&id) else { return };
+        let own = log.flights.iter().find(|(_, flight)| log.is_at(offset, flight)).map(|(seq, _)| *seq);
+        if let Some(seq) = own {
+            self.on_written(id, seq, offset, cx);
+        }
     }
 
     pub(in crate::session) fn on_log_append_error<R: CryptoRng>(
@@ -424,6 +451,17 @@ impl Session {
         Some(live.map(|device| device.id).chain([self.device]).collect())
     }
 
+    /// The current commit is for whom this device wanted it: there is nothing more to change.
+    pub(super) fn settle_audience<R>(&mut self, id: LogId, cx: &mut Context<'_, R>) {
+        let Some(log) = self.logs.logs.get(&id) else { return };
+        if log.policy.audience.is_none() || log.reader.tip().audience().is_none() || self.audience_differs(log) {
+            return;
+        }
+        let Some(log) = self.logs.logs.get_mut(&id) else { return };
+        log.policy.audience = None;
+        cx.persist(Change::LogOpened { log: id, policy: log.policy.clone() });
+    }
+
     /// Whether a private log is to be for others than it is.
     pub(super) fn audience_differs(&self, log: &Log) -> bool {
         let Some(audience) = log.reader.tip().audience() else { return false };
@@ -476,6 +514,11 @@ impl Session {
 }
 
 impl Log {
+    /// Whether an entry under way stands at `offset`.
+    fn is_at(&self, offset: u64, flight: &Flight) -> bool {
+        LogEntry::parse(flight.entry.clone()).is_ok_and(|entry| self.holds(offset, entry.hash()))
+    }
+
     /// Whether nothing more is read or written here: there are two of it, or entries were withheld.
     fn is_over(&self) -> bool {
         self.halted || self.reader.fork().is_some()

@@ -2,6 +2,7 @@
 
 mod disk;
 mod hello;
+mod log;
 mod mail;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,8 +34,8 @@ struct Open {
     mode: Mode,
     /// Next roster entry to push.
     roster: u64,
-    /// Next log offset to push, when it follows.
-    log: Option<u64>,
+    /// Next offset to push of the logs it follows.
+    logs: BTreeMap<LogId, u64>,
     /// Mail pushed and not acknowledged, with the time.
     unacknowledged: BTreeMap<u64, Millis>,
     mail_after: u64,
@@ -77,6 +78,8 @@ pub struct ModelBroker {
     rng: SeededRng,
     unavailable: bool,
     limits: Limits,
+    /// Whether it compares what a reader of a log has seen with what it keeps, as an honest one does.
+    compares: bool,
     /// Everything ever accepted, rolled back or not.
     accepted: BTreeSet<(DeviceId, DeviceId, MessageId)>,
     pending_accepted: Vec<(DeviceId, DeviceId, MessageId)>,
@@ -106,9 +109,31 @@ impl ModelBroker {
             rng: SeededRng::new(seed),
             unavailable: false,
             limits: Limits { window: 4, ..Limits::default() },
+            compares: true,
             accepted: BTreeSet::new(),
             pending_accepted: Vec::new(),
         }
+    }
+
+    /// The device behind a connection, once it has said so.
+    pub(super) fn device_of(&self, conn: ConnId) -> Option<DeviceId> {
+        self.connections.get(&conn)?.open.as_ref().map(|open| open.device)
+    }
+
+    /// The open connections of devices.
+    pub(super) fn device_conns(&self) -> Vec<(ConnId, DeviceId)> {
+        self.devices().map(|(conn, open)| (conn, open.device)).collect()
+    }
+
+    /// Shows these devices logs of their own from now on.
+    pub(super) fn split_logs(&mut self, devices: BTreeSet<DeviceId>) {
+        self.live.split_logs(devices);
+    }
+
+    /// Shows everybody the same logs from now on. Unless it compares, whatever they have seen before.
+    pub(super) fn join_logs(&mut self, compares: bool) {
+        self.live.join_logs();
+        self.compares = compares;
     }
 
     fn send(&mut self, conn: ConnId, frame: Frame) {
@@ -185,21 +210,11 @@ impl ModelBroker {
                 Ok(wire::Done {}.into())
             }
             Body::LogAppend(append) => self.live.log_append(&device, &append),
-            Body::LogRange(range) => self.live.log_range(&range),
+            Body::LogRange(range) => self.live.log_range(&device, &range, self.compares),
             Body::LogFollow(follow) => {
-                let mesh = self.live.mesh().ok_or(ErrorCode::UnknownMesh)?;
-                if follow.log != LogId::of_mesh(&mesh) && follow.from == 1 {
-                    // Nobody writes there.
-                    return Ok(wire::Done {}.into());
-                }
-                if follow.log != LogId::of_mesh(&mesh) || follow.from == 0 {
-                    return Err(ErrorCode::UnknownLog);
-                }
-                if self.live.chain_at(follow.from - 1) != Some(follow.hash.0) {
-                    return Err(ErrorCode::BrokerRolledBack);
-                }
+                self.live.may_follow(&device, &follow, self.compares)?;
                 if let Some(open) = self.open_mut(conn) {
-                    open.log = Some(follow.from);
+                    open.logs.insert(follow.log, follow.from);
                 }
                 Ok(wire::Done {}.into())
             }
@@ -261,13 +276,7 @@ impl ModelBroker {
                 now,
             ));
             frames.extend(self.live.push_notices(&open.device, &mut open.notices_after));
-            while let Some(from) = open.log
-                && let Some(entry) = self.live.log.get(from as usize - 1)
-            {
-                let log = LogId::of_mesh(&self.live.mesh().unwrap_or_else(|| unreachable!()));
-                frames.push(Frame::push(wire::LogPush { log, offset: from, entry: entry.clone() }));
-                open.log = Some(from + 1);
-            }
+            frames.extend(self.live.push_logs(open));
             let about = std::mem::take(&mut open.presence);
             let live = |id: &DeviceId| self.live.roster.as_ref().is_some_and(|roster| roster.is_live_device(id));
             let devices: Vec<_> = about
@@ -391,6 +400,10 @@ impl SimBroker for ModelBroker {
 
     fn roster(&self) -> Option<Roster> {
         self.committed.roster().cloned()
+    }
+
+    fn log(&self, log: &LogId) -> Vec<Bytes> {
+        self.committed.log(log)
     }
 
     fn waiting(&self, device: &DeviceId, _: Millis) -> usize {

@@ -7,7 +7,8 @@ use claudemesh_core::{DeviceId, MemberId, MessageId};
 
 use super::{Down, Sent, Up, Wish, World};
 use crate::sim::join::Step;
-use crate::sim::peer::{CrashPoint, Process};
+use crate::sim::peer::{CrashPoint, Peer, Process};
+use crate::sim::watch::Watch;
 
 /// An input that owns its bytes.
 #[allow(clippy::large_enum_variant)]
@@ -59,6 +60,11 @@ impl World {
             let id = sent.id;
             self.order.entry(lane).or_default().push(id);
         }
+        if let (true, Wish::Write(n)) = (committed, wish)
+            && let Some(written) = self.writings.all.get_mut(n)
+        {
+            written.promised = true;
+        }
         committed
     }
 
@@ -101,9 +107,8 @@ impl World {
             }
         }
         let awaited = inputs.iter().any(|input| matches!(input, In::Command(_)));
-        let peer = &mut self.peers[who];
-        let Process::Member(session) = &mut peer.process else { return false };
-        let mut actions = Vec::new();
+        let Peer { process: Process::Member(session), rng, watch, .. } = &mut self.peers[who] else { return false };
+        let (mut actions, mut wrong) = (Vec::new(), None);
         for input in inputs {
             let input = match &input {
                 In::Opened => Input::Opened,
@@ -112,9 +117,18 @@ impl World {
                 In::Tick => Input::Tick,
                 In::Command(command) => Input::Command(command.clone()),
             };
-            actions.extend(session.handle(input, clock, &mut peer.rng));
+            let offered = match (&watch, &input) {
+                (Some(_), Input::Frame(bytes)) => Watch::before(session, bytes),
+                _ => None,
+            };
+            let done = session.handle(input, clock, rng);
+            if let (Some(watch), Some(offered)) = (watch.as_mut(), offered) {
+                wrong = wrong.or(watch.after(&offered, session, &done).err());
+            }
+            actions.extend(done);
         }
-        actions.extend(session.handle(Input::Flush, clock, &mut peer.rng));
+        actions.extend(session.handle(Input::Flush, clock, rng));
+        self.check_watch(who, wrong);
 
         let (mut changes, mut frames, mut notices, mut link) = (Vec::new(), Vec::new(), Vec::new(), None);
         for action in actions {
@@ -128,6 +142,9 @@ impl World {
             }
         }
 
+        if let Some(known) = &mut self.peers[who].known {
+            changes.iter().for_each(|change| known.note(change));
+        }
         let crash = self.peers[who].crash.map(|(at, _)| at);
         if crash == Some(CrashPoint::BeforeCommit) {
             self.kill_in_batch(who);
@@ -135,6 +152,14 @@ impl World {
         }
         for change in &changes {
             self.check_change(who, change);
+        }
+        self.check_log_changes(who, &changes);
+        if let Some(watch) = &mut self.peers[who].watch {
+            for change in &changes {
+                if let Change::LogReader { log, snapshot } = change {
+                    watch.note_fork(*log, snapshot);
+                }
+            }
         }
         let extra = notices.iter().any(|notice| matches!(notice, Notice::Roster(_)));
         let depth = depth(&changes, extra, awaited);
@@ -192,6 +217,8 @@ impl World {
             // The old connection's last words.
             Notice::Fault(Fault::Replaced) => {}
             Notice::Fault(Fault::BrokerRolledBack | Fault::LogFork) if self.plan.rolls_back => {}
+            Notice::Fault(Fault::LogFork | Fault::LogWithheld) if self.plan.logs.hostile => {}
+            Notice::Written { token, result } => self.on_written(who, *token, *result),
             Notice::Fault(Fault::ClockSkew) if self.plan.jumps || self.plan.clocks => {}
             Notice::Fault(fault) | Notice::Rejected { fault } => {
                 self.fail(format!("peer {who} blames an honest party: {}", fault.as_str()));

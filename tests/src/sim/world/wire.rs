@@ -151,6 +151,7 @@ impl World {
     pub(super) fn send_frame(&mut self, who: usize, frame: Frame) {
         self.log(|| format!("peer {who} -> {} {}", frame.body.name(), frame.request));
         if let Some(id) = self.peers[who].connection {
+            let frame = self.garbled(who, frame);
             self.send_up(id, Up::Frame(frame.encode()));
         }
     }

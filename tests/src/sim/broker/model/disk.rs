@@ -1,17 +1,16 @@
-//! What the reference broker keeps: roster, records and the mesh's log.
+//! What the reference broker keeps: roster, records, mail and logs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use claudemesh_core::codec::{Bytes, HashBytes, List};
+use claudemesh_core::codec::{Bytes, List};
 use claudemesh_core::device::DeviceRecord;
-use claudemesh_core::hash::Hash;
-use claudemesh_core::log::{At, Chain, EntryKind, LogEntry, LogTip, Past, check_append};
 use claudemesh_core::roster::RosterError;
 use claudemesh_core::wire::{self, ErrorCode};
 use claudemesh_core::{DeviceId, LogId, MeshId, Roster};
 
 use super::Reply;
+use super::log::{KeptLog, Split};
 use super::mail::{Kept, Row};
 
 /// A published record.
@@ -40,10 +39,8 @@ pub struct Disk {
     next_notice: u64,
     /// By sender, recipient and lane: what was accepted, by seq.
     pub(super) kept: BTreeMap<(DeviceId, DeviceId, u64), BTreeMap<u64, Kept>>,
-    pub(super) log: Vec<Bytes>,
-    hashes: Vec<Hash>,
-    tip: Option<LogTip>,
-    log_seqs: BTreeMap<(DeviceId, u64), (Hash, u64)>,
+    pub(super) logs: BTreeMap<LogId, Arc<KeptLog>>,
+    pub(super) split: Option<Split>,
 }
 
 impl Disk {
@@ -62,10 +59,8 @@ impl Disk {
             notices: BTreeMap::new(),
             next_notice: 1,
             kept: BTreeMap::new(),
-            log: Vec::new(),
-            hashes: Vec::new(),
-            tip: None,
-            log_seqs: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            split: None,
         }
     }
 
@@ -81,12 +76,6 @@ impl Disk {
     #[must_use]
     pub fn roster(&self) -> Option<&Roster> {
         self.roster.as_deref()
-    }
-
-    /// The entries of the mesh's log.
-    #[must_use]
-    pub fn log(&self) -> &[Bytes] {
-        &self.log
     }
 
     /// The roster's entries.
@@ -160,68 +149,8 @@ impl Disk {
         wire::Records { records: List::from_vec(records.collect()).unwrap_or_default() }
     }
 
-    pub(super) fn chain_at(&self, offset: u64) -> Option<Hash> {
-        match offset {
-            0 => Some(Chain::new(LogId::of_mesh(&self.mesh()?)).tail().hash.0),
-            _ => self.hashes.get(usize::try_from(offset).ok()? - 1).copied(),
-        }
-    }
-
-    pub(super) fn log_append(&mut self, device: &DeviceId, append: &wire::LogAppend) -> Reply {
-        let entry = LogEntry::parse(append.entry.clone()).map_err(|_| ErrorCode::Malformed)?;
-        let roster = self.roster.clone().ok_or(ErrorCode::UnknownMesh)?;
-        let log = LogId::of_mesh(&roster.mesh());
-        if entry.body().author != *device || entry.body().log != log {
-            return Err(ErrorCode::Forbidden);
-        }
-        let name = (*device, entry.body().seq);
-        if let Some((hash, offset)) = self.log_seqs.get(&name).copied() {
-            return if hash == *entry.hash() { self.appended(offset) } else { Err(ErrorCode::IdConflict) };
-        }
-        let tip = self.tip.take().unwrap_or_else(|| LogTip::new(roster.mesh(), log));
-        let checked = check_append(&tip, &entry, &*roster, At::Current, &PastOf(self));
-        let tip = self.tip.insert(tip);
-        checked.map_err(|error| ErrorCode::from_wire(error.code()))?;
-        let position = tip.advance(&entry);
-        self.hashes.push(position.hash.0);
-        self.log.push(append.entry.clone());
-        self.log_seqs.insert(name, (*entry.hash(), position.offset));
-        self.appended(position.offset)
-    }
-
-    pub(super) fn log_range(&self, range: &wire::LogRange) -> Reply {
-        let wire::LogRange { log, from, limit, hash } = *range;
-        if Some(log) != self.mesh().map(|mesh| LogId::of_mesh(&mesh)) || from == 0 {
-            return Err(ErrorCode::UnknownLog);
-        }
-        if self.chain_at(from - 1) != Some(hash.0) {
-            return Err(ErrorCode::BrokerRolledBack);
-        }
-        let entries = self.log.iter().skip(from as usize - 1).take(limit as usize).cloned().collect();
-        let entries = List::from_vec(entries).map_err(|_| ErrorCode::TooLarge)?;
-        Ok(wire::LogEntries { log, from, entries, tail: self.log.len() as u64 }.into())
-    }
-
-    fn appended(&self, offset: u64) -> Reply {
-        let chain = HashBytes(self.chain_at(offset).ok_or(ErrorCode::Internal)?);
-        Ok(wire::LogAppended { offset, chain, commits: self.commits + 1 }.into())
-    }
-
     pub(super) fn notify(&mut self, device: DeviceId, notice: wire::Notice) {
         self.notices.entry(device).or_default().insert(self.next_notice, notice);
         self.next_notice += 1;
-    }
-}
-
-struct PastOf<'a>(&'a Disk);
-
-impl Past for PastOf<'_> {
-    fn hash_at(&self, offset: u64) -> Option<Hash> {
-        self.0.chain_at(offset)
-    }
-
-    fn kind_at(&self, offset: u64) -> Option<EntryKind> {
-        let bytes = self.0.log.get(usize::try_from(offset).ok()?.checked_sub(1)?)?;
-        LogEntry::parse(bytes.clone()).ok().map(|entry| entry.body().kind)
     }
 }

@@ -51,7 +51,7 @@ impl ModelBroker {
             key: hello.key,
             mode,
             roster: head.map_or(0, |head| head.index + 1),
-            log: None,
+            logs: BTreeMap::new(),
             unacknowledged: BTreeMap::new(),
             mail_after: 0,
             notices_after: 0,
