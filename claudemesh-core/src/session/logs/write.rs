@@ -346,7 +346,8 @@ impl Session {
         }
         let passed = log.tail() >= reply.offset;
         if log.link.busy == Some(seq) {
-            (log.link.busy, log.link.await_offset) = if passed { (None, None) } else { (Some(seq), Some(reply.offset)) };
+            (log.link.busy, log.link.await_offset) =
+                if passed { (None, None) } else { (Some(seq), Some(reply.offset)) };
         }
         if passed && log.flights.contains_key(&seq) {
             self.on_passed(id, seq, reply.offset, cx);
@@ -413,6 +414,14 @@ impl Session {
             ErrorCode::HeadMoved | ErrorCode::UnknownHead | ErrorCode::StaleEpoch => {
                 log.link.retry_at = Some(cx.now.plus(error.retry_after_ms.unwrap_or(20)));
                 self.sync_roster(cx);
+            }
+            // It was shut out of a private log, and has not seen the entry that did it.
+            ErrorCode::Forbidden => {
+                log.link.followed = false;
+                log.link.retry_at = Some(cx.now.plus(KNOCK_AFTER));
+                if log.policy.audience.take().is_some() {
+                    cx.persist(Change::LogOpened { log: id, policy: log.policy.clone() });
+                }
             }
             ErrorCode::EpochTaken | ErrorCode::OffsetMoved => log.link.retry_at = Some(cx.now.plus(20)),
             // A number that is used up cannot be one of this store's.

@@ -59,12 +59,6 @@ impl World {
         self.plan.events.iter().any(|(_, event)| splits(event))
     }
 
-    /// Whether neighbours changed places on their way to a peer.
-    fn was_reordered(&self, who: Who) -> bool {
-        let swaps = |event: &Event| matches!(event, Event::Log(LogEvent::Lie(Lie::Reorder(to))) if *to == who);
-        self.plan.events.iter().any(|(_, event)| swaps(event))
-    }
-
     fn is_split(&self) -> bool {
         (0..self.peers.len()).any(|who| self.places().iter().any(|place| self.has_strayed(who, &self.place(*place))))
     }
@@ -188,7 +182,11 @@ impl World {
         }
         let Some(kept) = peer.store.snapshot.logs.get(&log) else { return Ok(()) };
         for offset in truth.records.keys() {
-            let hidden = kept.links.get(*offset as usize - 1).is_some_and(|link| link.kind.is_none());
+            // What was kept back is never opened, and what comes after it may not be read any more.
+            let hidden = match kept.links.get(*offset as usize - 1) {
+                Some(link) => link.kind.is_none(),
+                None => kept.links.iter().any(|link| link.kind.is_none()),
+            };
             let opened = peer.store.opened.contains_key(&(log, *offset));
             need(opened != kept.sealed.contains_key(offset) || hidden, || {
                 format!("peer {who} has a hole at offset {offset} of {log}")
