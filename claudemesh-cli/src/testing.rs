@@ -192,6 +192,10 @@ impl Service for Fake {
             round_trip_ms: Some(1.25),
             warnings: vec!["the clock is 3 s off".into()],
             last_error: None,
+            missing: vec![
+                MissingEpochs { topic: None, epochs: vec![1] },
+                MissingEpochs { topic: Some("general".into()), epochs: vec![1, 2, 3, 5] },
+            ],
         };
         let status = Status {
             version: "0.1.0".into(),

@@ -34,6 +34,8 @@ use driver::{Handle, Order, Start};
 const APPEND_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a reader waits for the first connection after a start.
 const CATCH_UP: Duration = Duration::from_secs(2);
+/// The warning where older parts of what a mesh shares cannot be read yet.
+const INCOMPLETE: &str = "incomplete";
 /// How often what is past its retention is deleted.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 
@@ -82,6 +84,8 @@ struct Active {
     handle: Option<Handle>,
     /// Sends that name their own id, one at a time.
     sending: tokio::sync::Mutex<()>,
+    /// Named changes of rooms.
+    making: rooms::Making,
 }
 
 impl Active {
@@ -101,8 +105,12 @@ impl Active {
         is_active(&self.row())
     }
 
-    fn has_clock_skew(&self) -> bool {
-        self.handle.as_ref().is_some_and(|handle| handle.shared.has_clock_skew())
+    /// What goes with everything said about it.
+    fn warnings(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.handle.iter().flat_map(|handle| {
+            let skewed = handle.shared.has_clock_skew().then_some(Fault::ClockSkew.as_str());
+            skewed.into_iter().chain(handle.shared.is_incomplete().then_some(INCOMPLETE))
+        })
     }
 
     fn ended(&self) -> Error {
@@ -245,8 +253,14 @@ impl Node {
             }
             started.ok()
         };
-        let active =
-            Arc::new(Active { id, store_row: row.row, row: Mutex::new(row), handle, sending: Default::default() });
+        let active = Arc::new(Active {
+            id,
+            store_row: row.row,
+            row: Mutex::new(row),
+            handle,
+            sending: Default::default(),
+            making: Default::default(),
+        });
         self.meshes.write().await.push(active.clone());
         Ok(active)
     }

@@ -238,4 +238,17 @@ pub struct MeshStatus {
     pub warnings: Vec<String>,
     /// Why there is no connection.
     pub last_error: Option<String>,
+    /// What cannot be read here yet.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub missing: Vec<MissingEpochs>,
+}
+
+/// Epochs of a log that cannot be read here yet: a member who has their keys hands them on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MissingEpochs {
+    /// The topic; absent for the log of the whole mesh.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub topic: Option<String>,
+    /// The epochs.
+    pub epochs: Vec<u64>,
 }

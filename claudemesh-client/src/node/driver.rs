@@ -56,6 +56,13 @@ type Reply<T> = oneshot::Sender<Result<T, Error>>;
 /// Makes a message with what the session knows.
 pub(crate) type Compose = Box<dyn FnOnce(&Session) -> Result<(Outgoing, Vec<MemberRef>), Error> + Send>;
 
+/// A request that its caller named, and what it asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Once {
+    pub(crate) id: MessageId,
+    pub(crate) hash: [u8; 32],
+}
+
 /// What the service asks of a driver.
 pub(crate) enum Order {
     /// Sends a message; answered when it is on disk: with whom it goes to, and whether there is more to say of it.
@@ -64,8 +71,9 @@ pub(crate) enum Order {
     Command(Command, Reply<()>),
     /// Changes the roster; answered with the entry's index.
     Append { append: Append, extra: Option<Extra>, reply: AppendReply },
-    /// Writes a record to a log; `reply` hears when it is on disk here, `done` its address in the log.
-    Write { log: LogId, record: Record, reply: Reply<()>, done: WriteReply },
+    /// Writes a record to a log, for a request that its caller may have named; `reply` hears when it is on disk here,
+    /// `done` its address in the log.
+    Write { log: LogId, record: Record, once: Option<Once>, reply: Reply<()>, done: WriteReply },
     /// Looks at the session.
     Look(Box<dyn FnOnce(&Session) + Send>),
     /// Ends the driver.
@@ -223,11 +231,18 @@ impl Driver {
                 self.appends.insert(token, PendingAppend { extra, reply });
                 self.feed(Input::Command(Command::Append { token, append }), batch);
             }
-            Order::Write { log, record, reply, done } => {
+            Order::Write { log, record, once, reply, done } => {
                 self.next_token += 1;
                 let token = self.next_token;
                 self.writes.insert(token, done);
+                let before = batch.changes.len();
                 self.feed(Input::Command(Command::Write { token, log, record }), batch);
+                let ticket = batch.changes.iter().skip(before).find_map(|change| match change {
+                    Change::LogQueued { ticket, .. } => Some(*ticket),
+                    _ => None,
+                });
+                let begun = once.zip(ticket).map(|(Once { id, hash }, ticket)| Extra::Request { id, hash, ticket });
+                batch.extra.extend(begun);
                 batch.replies.push(reply);
             }
             Order::Look(look) => look(&self.session),
@@ -263,6 +278,7 @@ impl Driver {
                 self.recover(&error).await;
                 return false;
             }
+            self.shared.note_gaps(&self.session);
             self.shared.committed.send_modify(|count| *count += 1);
         }
         let frames = std::mem::take(&mut batch.frames).into_iter().map(Frame::encode).collect();

@@ -302,6 +302,7 @@ impl Node {
                 round_trip_ms: None,
                 warnings: Vec::new(),
                 last_error: None,
+                missing: Vec::new(),
             });
         };
         let last_error = handle.shared.last_error().filter(|_| !info.connected);
@@ -325,6 +326,7 @@ impl Node {
             round_trip_ms: round_trip.map(|millis| millis as f64),
             warnings,
             last_error,
+            missing: self.ask(mesh, crate::rooms::topic::missing).await?,
         })
     }
 

@@ -65,6 +65,20 @@ pub(crate) fn one(db: &Connection, ground: &Ground, text: &str, session: Option<
     ground.topic(db, text, session.unwrap_or(crate::DEFAULT_SESSION)).map(|topic| show(ground, topic))
 }
 
+/// What cannot be read here yet, that of the whole mesh first.
+pub(crate) fn missing(db: &Connection, ground: &Ground) -> Result<Vec<api::MissingEpochs>, Error> {
+    let mut missing = Vec::new();
+    if let Some(epochs) = ground.missing.get(&LogId::of_mesh(&ground.id)) {
+        missing.push(api::MissingEpochs { topic: None, epochs: epochs.clone() });
+    }
+    for topic in topics(db, &ground.viewer(crate::DEFAULT_SESSION)).map_err(db_error)? {
+        if let Some(epochs) = ground.missing.get(&topic.log) {
+            missing.push(api::MissingEpochs { topic: Some(topic.name), epochs: epochs.clone() });
+        }
+    }
+    Ok(missing)
+}
+
 fn show(ground: &Ground, topic: TopicRow) -> api::Topic {
     api::Topic {
         id: topic.log.to_string(),
@@ -135,6 +149,7 @@ pub(crate) fn change(
 ) -> Result<Plan<(TopicRow, MemberId)>, Error> {
     let row = ground.topic(db, topic, crate::DEFAULT_SESSION)?;
     ground.joined(db, topic)?;
+    ground.inside(&row)?;
     let member = ground.member(member)?;
     if row.role != TopicRole::Lead && (row.private || !ground.is_admin) && member != ground.own {
         return Err(Error::new(ErrorKind::Refused, format!("only leads of #{} change its members", row.name))

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::load::{corrupt, rows};
 use super::write::now_ms;
-use super::{db_error, view};
+use super::{db_error, request, view};
 use crate::error::Error;
 
 /// Entries of one log at most; the rows of a log lie together.
@@ -94,10 +94,11 @@ pub(super) fn apply(tx: &Connection, mesh: i64, change: &Change, rows: &mut LogR
             .prepare_cached("UPDATE log SET in_flight = ?2 WHERE n = ?1")?
             .execute(params![rows.row(tx, mesh, log)?, flight.as_ref().map(codec::encode)])
             .map(drop),
-        Change::LogDone { log, tickets } => {
+        Change::LogDone { log, tickets, offset } => {
             tx.prepare_cached("UPDATE log SET in_flight = NULL WHERE n = ?1")?.execute([rows.row(tx, mesh, log)?])?;
             let mut sql = tx.prepare_cached("DELETE FROM log_queue WHERE mesh = ?1 AND ticket = ?2")?;
-            tickets.iter().try_for_each(|ticket| sql.execute(params![mesh, number(*ticket)]).map(drop))
+            tickets.iter().try_for_each(|ticket| sql.execute(params![mesh, number(*ticket)]).map(drop))?;
+            request::end(tx, mesh, tickets, *offset)
         }
         _ => Ok(()),
     }
@@ -268,7 +269,7 @@ pub(super) fn forget(tx: &Connection, which: &str, mesh: i64) -> rusqlite::Resul
 }
 
 /// Tables of logs with a column for the mesh.
-pub(super) const TABLES: [&str; 3] = ["log", "log_queue", "directory"];
+pub(super) const TABLES: [&str; 4] = ["log", "log_queue", "directory", "request"];
 
 /// Whether a record that names this message waits to be written.
 pub(crate) fn is_queued(db: &Connection, mesh: i64, id: &MessageId) -> rusqlite::Result<bool> {

@@ -418,7 +418,7 @@ impl Store {
         .await
     }
 
-    /// Deletes what is past its retention: read messages and their events, finished messages, old fingerprints.
+    /// Deletes what is past its retention: read messages and their events, finished messages, old fingerprints and requests.
     pub(crate) async fn sweep(&self, now_ms: i64) -> Result<(), Error> {
         const DAY: i64 = 24 * 3600 * 1000;
         self.run(move |store| {
@@ -433,6 +433,7 @@ impl Store {
                 tx.execute(sql, [old]).map_err(db_error)?;
             }
             super::view::notification::sweep(&tx, old).map_err(db_error)?;
+            super::request::sweep(&tx, now_ms).map_err(db_error)?;
             tx.execute(
                 "DELETE FROM event WHERE kind <> 1
                  AND position < (SELECT position FROM event ORDER BY position DESC LIMIT 1 OFFSET 100000)",

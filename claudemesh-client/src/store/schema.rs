@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/001_initial.sql"),
     include_str!("migrations/002_logs.sql"),
     include_str!("migrations/003_views.sql"),
+    include_str!("migrations/004_requests.sql"),
 ];
 
 /// Pages of the write-ahead log before they move to the database.

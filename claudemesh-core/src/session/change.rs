@@ -179,8 +179,10 @@ pub enum Change {
     LogDone {
         /// The log.
         log: LogId,
-        /// Their tickets.
+        /// Their tickets, in the order of the records.
         tickets: Vec<u64>,
+        /// The entry's offset; none when it was refused for good.
+        offset: Option<u64>,
     },
     /// What the user set as own presence.
     OwnStatus {
@@ -275,7 +277,7 @@ impl Snapshot {
             Change::LogReader { log, snapshot } => self.log(log).reader = Some(snapshot.clone()),
             Change::LogQueued { log, ticket, record } => drop(self.log(log).queue.insert(*ticket, record.clone())),
             Change::LogInFlight { log, flight } => self.log(log).in_flight.clone_from(flight),
-            Change::LogDone { log, tickets } => {
+            Change::LogDone { log, tickets, .. } => {
                 let log = self.log(log);
                 log.in_flight = None;
                 log.queue.retain(|ticket, _| !tickets.contains(ticket));

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use claudemesh_core::LogId;
 use claudemesh_core::session::{Fault, Session};
 use tokio::sync::{broadcast, watch};
 
@@ -18,6 +19,8 @@ pub(crate) struct Shared {
     /// Devices whose presence changed.
     pub(crate) presence: broadcast::Sender<claudemesh_core::DeviceId>,
     clock_skew: AtomicBool,
+    /// Whether entries of the mesh's own log wait for a secret.
+    incomplete: AtomicBool,
     last_error: Mutex<Option<String>>,
     warnings: Mutex<Vec<&'static str>>,
 }
@@ -30,6 +33,7 @@ impl Shared {
             caught_up: watch::Sender::new(false),
             presence: broadcast::Sender::new(1024),
             clock_skew: AtomicBool::new(false),
+            incomplete: AtomicBool::new(false),
             last_error: Mutex::default(),
             warnings: Mutex::default(),
         }
@@ -47,6 +51,16 @@ impl Shared {
     /// Whether the own clock and the broker's are far apart.
     pub(crate) fn has_clock_skew(&self) -> bool {
         self.clock_skew.load(Ordering::Relaxed)
+    }
+
+    /// Whether older parts of what the whole mesh shares cannot be read here yet.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.incomplete.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_gaps(&self, session: &Session) {
+        let gaps = session.log_gaps(&LogId::of_mesh(&session.mesh()));
+        self.incomplete.store(gaps.sealed, Ordering::Relaxed);
     }
 
     pub(super) fn note_clock(&self, session: &Session) {

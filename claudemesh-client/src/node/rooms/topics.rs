@@ -9,7 +9,7 @@ use claudemesh_core::session::{Command, LogPolicy};
 use super::{GLANCE, PATIENCE, audience, pending};
 use crate::api;
 use crate::error::{Error, ErrorKind};
-use crate::node::driver::{now, rng};
+use crate::node::driver::{Once, now, rng};
 use crate::node::{Active, Node, wait_ready};
 use crate::rooms::task::Step;
 use crate::rooms::{self, Ground, Plan, group, is_general, post, task, topic};
@@ -24,19 +24,22 @@ impl Node {
     ) -> Result<api::Group, Error> {
         let mesh = self.mesh(mesh).await?;
         let answer = |db: &_, ground: &_, path: &_, _| group::one(db, ground, path);
-        self.change(&mesh, move |db, ground| group::change(db, ground, &request, joined), answer).await
+        self.change(&mesh, None, move |db, ground| group::change(db, ground, &request, joined), answer).await
     }
 
     pub(super) async fn change_task(
         &self,
         mesh: MeshSelector<'_>,
-        request: api::TaskChange,
+        mut request: api::TaskChange,
         step: Step,
     ) -> Result<api::Task, Error> {
         let mesh = self.mesh(mesh).await?;
+        let once = Once::named(request.request_id.take(), step.name(), &request)?;
+        let id = request.id.clone();
+        let about = move |db: &_, ground: &_| task::about(db, ground, &id, step);
         // Whoever claims wants to know at once; what cannot be written now is not promised.
-        wait_ready(self.live(&mesh).await?).await?;
-        self.change(&mesh, move |db, ground| task::change(db, ground, &request, step), task::changed).await
+        let plan = move |db: &_, ground: &_| task::change(db, ground, &request, step);
+        self.change_once(&mesh, (once, true), about, plan, task::changed).await
     }
 
     pub(super) async fn create_topic(&self, mesh: &Active, request: api::TopicCreate) -> Result<api::Topic, Error> {
@@ -58,14 +61,14 @@ impl Node {
         records.extend(others.iter().map(|member| TopicMember { member: *member, role: TopicRole::Member }.into()));
         for record in records {
             let Plan { record, .. } = Ground::plan(log, record, ())?;
-            self.write(mesh, log, record, PATIENCE).await?.ok_or_else(pending)?;
+            self.write(mesh, log, record, PATIENCE).await?.ok_or_else(|| pending(None))?;
         }
         if !others.is_empty() {
             handle.command(Command::InviteToLog { log, members: others }).await?;
         }
         if let Some(announcement) = new.announcement {
             let Plan { log: own_log, record, .. } = Ground::plan(LogId::of_mesh(&mesh.id), announcement, ())?;
-            self.write(mesh, own_log, record, PATIENCE).await?.ok_or_else(pending)?;
+            self.write(mesh, own_log, record, PATIENCE).await?.ok_or_else(|| pending(None))?;
         }
         let id = log.to_string();
         let made = self.ask(mesh, move |db, ground| topic::one(db, ground, &id, None)).await?;
@@ -95,7 +98,7 @@ impl Node {
         let inside = is_general(&row.name) || (row.followed && row.role != TopicRole::None);
         if !inside {
             let Plan { record, .. } = Ground::plan(log, TopicMember { member: own, role: TopicRole::Member }, ())?;
-            self.write(mesh, log, record, PATIENCE).await?.ok_or_else(pending)?;
+            self.write(mesh, log, record, PATIENCE).await?.ok_or_else(|| pending(None))?;
         }
         self.ask(mesh, move |db, ground| topic::one(db, ground, &name, None)).await
     }
@@ -108,7 +111,7 @@ impl Node {
             wait_ready(handle).await?;
             let change = TopicMember { member: own, role: TopicRole::None };
             let Plan { record, .. } = Ground::plan(place.log, change, ())?;
-            let at = self.write(mesh, place.log, record, PATIENCE).await?.ok_or_else(pending)?;
+            let at = self.write(mesh, place.log, record, PATIENCE).await?.ok_or_else(|| pending(None))?;
             self.ask(mesh, move |db, _| rooms::effective(db, place.room, at)).await?;
         }
         handle.command(Command::CloseLog(place.log)).await?;
@@ -128,7 +131,7 @@ impl Node {
         let text = name.clone();
         let Plan { log, record, about: (row, member), .. } =
             self.ask(mesh, move |db, ground| topic::change(db, ground, &text, &member, role)).await?;
-        let at = self.write(mesh, log, record, PATIENCE).await?.ok_or_else(pending)?;
+        let at = self.write(mesh, log, record, PATIENCE).await?.ok_or_else(|| pending(None))?;
         self.ask(mesh, move |db, ground| rooms::effective(db, rooms::room(db, ground.mesh, &log)?, at)).await?;
         if row.private {
             let mut members = audience(mesh, log).await?.unwrap_or_default();

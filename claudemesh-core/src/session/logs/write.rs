@@ -203,7 +203,7 @@ impl Session {
                 cx.out.push(Action::Notify(Notice::Written { token, result: Ok(at) }));
             }
         }
-        cx.persist(Change::LogDone { log: id, tickets: flight.tickets });
+        cx.persist(Change::LogDone { log: id, tickets: flight.tickets, offset: Some(offset) });
     }
 
     pub(in crate::session) fn on_log_appended<R: CryptoRng>(
@@ -245,7 +245,11 @@ impl Session {
                     let result = Err(error.code);
                     cx.out.extend(token.map(|token| Action::Notify(Notice::Written { token, result })));
                 }
-                cx.persist(Change::LogDone { log: id, tickets: flight.tickets });
+                if error.code == ErrorCode::Forbidden {
+                    // Following it again tells when it is open once more.
+                    (log.link.shut, log.link.followed) = (true, false);
+                }
+                cx.persist(Change::LogDone { log: id, tickets: flight.tickets, offset: None });
             } else {
                 cx.persist(Change::LogInFlight { log: id, flight: None });
             }
