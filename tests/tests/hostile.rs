@@ -7,6 +7,7 @@ mod hostile {
     mod order;
     mod peer;
     mod prekeys;
+    mod private;
     mod receipts;
     mod roster;
     mod store;
