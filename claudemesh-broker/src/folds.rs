@@ -301,6 +301,10 @@ impl LogFold<MeshRoster> for MeshLog {
         Ok(dropped)
     }
 
+    fn admits(&self, device: &DeviceId) -> bool {
+        self.tip.grants(device)
+    }
+
     fn replay(&mut self, offset: u64, hash: &Hash, entry: Option<&[u8]>) -> Result<(), Refusal> {
         if offset != self.tip.tail().offset + 1 {
             return Err(Refusal::InvalidEntry);

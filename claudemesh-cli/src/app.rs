@@ -15,6 +15,8 @@ use crate::{connect, daemon, signal};
 
 const CLOCK_SKEW: &str = "this clock and the broker's differ by more than a day: mail may be held until they agree; \
     nothing is lost; set the clock right";
+const INCOMPLETE: &str = "older parts of what this mesh shares cannot be read here yet: a member who has their key hands \
+    it on when it is online; `claudemesh status` shows which parts";
 
 /// Standard input.
 pub(crate) struct Input {
@@ -91,6 +93,7 @@ impl App {
         for warning in service.warnings(self.mesh()).await {
             self.output.warn(match warning.as_str() {
                 "clock_skew" => CLOCK_SKEW,
+                "incomplete" => INCOMPLETE,
                 other => other,
             });
         }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use crate::app::App;
 use crate::args::Command;
+use crate::output::{Page, Tone};
 use crate::report::Failure;
 
 pub(crate) mod broker;
@@ -83,12 +84,38 @@ async fn verb(app: &mut App, command: Command) -> Outcome {
     }
 }
 
+/// A change that may be asked for again.
+#[derive(clap::Args)]
+pub(crate) struct Named {
+    /// Your own id for this request, a UUID: asked for again under it, it is answered and done once
+    #[arg(long, value_name = "UUID", value_parser = crate::value::message_id)]
+    request_id: Option<String>,
+}
+
 /// What knowledge and work belong to.
 #[derive(clap::Args)]
 pub(crate) struct Scope {
     /// The topic it belongs to [default: the whole mesh]
     #[arg(long, value_name = "TOPIC", value_parser = crate::value::filled)]
     topic: Option<String>,
+}
+
+/// Says which epochs of a log cannot be read here yet.
+fn incomplete(page: &mut Page, whose: &str, epochs: &[u64]) {
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for epoch in epochs {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == *epoch => *last = *epoch,
+            _ => runs.push((*epoch, *epoch)),
+        }
+    }
+    let run = |(first, last): &(u64, u64)| if first == last { first.to_string() } else { format!("{first}-{last}") };
+    let which = runs.iter().map(run).collect::<Vec<_>>().join(", ");
+    let text = match epochs {
+        [_] => format!("the key to epoch {which} of {whose} is not here yet; a member who has it hands it on"),
+        _ => format!("the keys to epochs {which} of {whose} are not here yet; a member who has them hands them on"),
+    };
+    page.labelled(Tone::Warning, "incomplete", &text);
 }
 
 /// Digits of a key that are enough to address it.

@@ -193,6 +193,10 @@ impl Service for Fake {
             warnings: vec!["the clock is 3 s off".into()],
             last_error: None,
             hints: Some("say in #deploys what goes out".into()),
+            missing: vec![
+                MissingEpochs { topic: None, epochs: vec![1] },
+                MissingEpochs { topic: Some("general".into()), epochs: vec![1, 2, 3, 5] },
+            ],
         };
         let status = Status {
             version: "0.1.0".into(),

@@ -72,10 +72,10 @@ pub use error::{Error, ErrorKind};
 pub use home::{Holder, Home, HomeLock};
 pub use local::{LOCAL_API, Version};
 pub use mesh::{
-    Changes, ClaimedTask, CreateTask, CreateTopic, Delivered, Event, Events, Groups, InboxRequest, JoinGroup,
-    LeaveGroup, ListNotifications, ListTasks, MemoryBuilder, Mesh, MeshBuilder, Notifications, ReadPosts,
-    RecallMemories, Receipt, Received, RememberText, SearchPosts, SendMessage, SentMessage, SetState, SharedMemory,
-    SharedState, Tail, TailPosts, Tasks, To, Topic, WaitFor, WatchState, WritePost,
+    Changes, ClaimTask, ClaimedTask, CreateTask, CreateTopic, DeleteState, Delivered, Event, Events, Groups,
+    InboxRequest, JoinGroup, LeaveGroup, ListNotifications, ListTasks, MemoryBuilder, Mesh, MeshBuilder, Notifications,
+    ReadPosts, RecallMemories, Receipt, Received, RememberText, SearchPosts, SendMessage, SentMessage, SetState,
+    SharedMemory, SharedState, Tail, TailPosts, Tasks, To, Topic, WaitFor, WatchState, WritePost,
 };
 pub use template::templates;
 

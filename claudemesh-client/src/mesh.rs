@@ -55,8 +55,8 @@ pub use memory::{RecallMemories, RememberText, SharedMemory};
 pub use notification::{ListNotifications, Notifications};
 pub use post::{ReadPosts, SearchPosts, Tail, TailPosts, WritePost};
 pub use send::{Receipt, SendMessage, SentMessage, To, WaitFor};
-pub use state::{Changes, SetState, SharedState, WatchState};
-pub use task::{ClaimedTask, CreateTask, ListTasks, Tasks};
+pub use state::{Changes, DeleteState, SetState, SharedState, WatchState};
+pub use task::{ClaimTask, ClaimedTask, CreateTask, ListTasks, Tasks};
 pub use topic::{CreateTopic, Topic};
 
 /// A mesh. Clones are cheap and speak for the same device.

@@ -34,6 +34,8 @@ use driver::{Handle, Order, Start};
 const APPEND_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a reader waits for the first connection after a start.
 const CATCH_UP: Duration = Duration::from_secs(2);
+/// The warning where older parts of what a mesh shares cannot be read yet.
+const INCOMPLETE: &str = "incomplete";
 /// How often what is past its retention is deleted.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 
@@ -83,6 +85,8 @@ struct Active {
     /// Sends that name their own id, one at a time.
     sending: tokio::sync::Mutex<()>,
     known: rooms::Known,
+    /// Named changes of rooms.
+    making: rooms::Making,
 }
 
 impl Active {
@@ -102,8 +106,12 @@ impl Active {
         is_active(&self.row())
     }
 
-    fn has_clock_skew(&self) -> bool {
-        self.handle.as_ref().is_some_and(|handle| handle.shared.has_clock_skew())
+    /// What goes with everything said about it.
+    fn warnings(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.handle.iter().flat_map(|handle| {
+            let skewed = handle.shared.has_clock_skew().then_some(Fault::ClockSkew.as_str());
+            skewed.into_iter().chain(handle.shared.is_incomplete().then_some(INCOMPLETE))
+        })
     }
 
     fn ended(&self) -> Error {
@@ -259,6 +267,7 @@ impl Node {
             handle,
             sending: Default::default(),
             known: Default::default(),
+            making: Default::default(),
         });
         self.meshes.write().await.push(active.clone());
         if active.is_active() {

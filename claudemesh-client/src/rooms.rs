@@ -12,13 +12,14 @@ pub(crate) mod state;
 pub(crate) mod task;
 pub(crate) mod topic;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use claudemesh_core::address::{Candidate, Name};
 use claudemesh_core::log::Record;
 use claudemesh_core::log::directory::RecordAt;
 use claudemesh_core::record::{GENERAL, RecordError, RoomRecord, TopicRole};
+use claudemesh_core::session::LogGaps;
 use claudemesh_core::{DeviceId, LogId, MemberId, MeshId, MessageId};
 use rusqlite::Connection;
 
@@ -46,8 +47,12 @@ pub(crate) struct Ground {
     pub(crate) own: MemberId,
     pub(crate) is_admin: bool,
     pub(crate) people: Arc<BTreeMap<MemberId, Person>>,
-    /// Logs of which something cannot be read here yet, with the epochs whose secret is missing.
+    /// Epochs of logs that cannot be read here yet.
     pub(crate) missing: Arc<BTreeMap<LogId, Vec<u64>>>,
+    /// Logs that are not read in full here, and why.
+    pub(crate) gaps: BTreeMap<LogId, LogGaps>,
+    /// Logs that the broker says are not open to this device.
+    pub(crate) shut: BTreeSet<LogId>,
     /// Now, in milliseconds.
     pub(crate) now: u64,
 }
@@ -141,12 +146,28 @@ impl Ground {
     pub(crate) fn writable(&self, db: &Connection, topic: Option<&str>) -> Result<Place, Error> {
         let Some(text) = topic else { return self.mesh_room(db) };
         let topic = self.topic(db, text)?;
-        if topic.role == TopicRole::Observer && topic.followed {
-            let name = &topic.name;
-            return Err(Error::new(ErrorKind::Refused, format!("observers of #{name} read only"))
-                .with_hint(format!("ask one of its leads: `claudemesh topic members {name}` shows them")));
+        match topic.role {
+            _ if !topic.followed => {}
+            TopicRole::Observer => {
+                let name = &topic.name;
+                return Err(Error::new(ErrorKind::Refused, format!("observers of #{name} read only"))
+                    .with_hint(format!("ask one of its leads: `claudemesh topic members {name}` shows them")));
+            }
+            TopicRole::None if topic.private => return Err(self.outside(&topic)),
+            _ => self.inside(&topic)?,
         }
         followed(topic)
+    }
+
+    /// Refuses what the broker would not take from here.
+    pub(crate) fn inside(&self, row: &TopicRow) -> Result<(), Error> {
+        if self.shut.contains(&row.log) { Err(self.outside(row)) } else { Ok(()) }
+    }
+
+    fn outside(&self, row: &TopicRow) -> Error {
+        let name = &row.name;
+        Error::new(ErrorKind::Refused, format!("you are not in #{name} any more: nothing was written"))
+            .with_hint(format!("ask one of its leads to add you: `claudemesh topic members {name}` shows them"))
     }
 
     /// A topic that is followed here.
@@ -206,10 +227,39 @@ fn followed(topic: TopicRow) -> Result<Place, Error> {
     }
 }
 
-/// Parts of a room cannot be read yet, and what is asked for depends on them.
-pub(crate) fn incomplete() -> Error {
-    Error::new(ErrorKind::Refused, "older parts of this cannot be read here yet, and they decide it")
+impl Ground {
+    /// Whether any log has entries that will open once a member hands on their secret.
+    pub(crate) fn waits(&self) -> bool {
+        self.gaps.values().any(|gaps| gaps.sealed)
+    }
+
+    /// Entries of a log cannot be read, and what is asked for depends on them.
+    pub(crate) fn undecided(&self, log: &LogId) -> Error {
+        let what = if *log == LogId::of_mesh(&self.id) { "the mesh" } else { "the topic" };
+        if self.gaps.get(log).is_some_and(|gaps| gaps.withheld) {
+            return Error::new(
+                ErrorKind::Refused,
+                format!("{what} keeps what was written before you came to those who were there, and it decides this"),
+            )
+            .with_hint("ask one of them to do it, or use the state and the tasks of the whole mesh");
+        }
+        let epochs: Vec<String> = self.missing.get(log).into_iter().flatten().map(u64::to_string).collect();
+        let epochs = if epochs.is_empty() { String::new() } else { format!(" (epochs {})", epochs.join(", ")) };
+        Error::new(
+            ErrorKind::Refused,
+            format!("older parts of {what}{epochs} cannot be read here yet, and they decide this"),
+        )
         .with_hint("a member who has their key hands it on when it is online; try again then")
+    }
+
+    /// What is not found may be among what cannot be read yet.
+    pub(crate) fn unless_unread(&self, error: Error) -> Error {
+        if error.kind() != ErrorKind::NotFound || !self.waits() {
+            return error;
+        }
+        let hint = error.hint().map(|hint| format!("{hint}; ")).unwrap_or_default();
+        error.with_hint(format!("{hint}it may be in older parts that cannot be read here yet: see `claudemesh status`"))
+    }
 }
 
 /// What was written, at `at`, took no effect: the author may not do it, or something stands against it.
@@ -237,7 +287,12 @@ pub(crate) fn unfit(error: &RecordError) -> Error {
     let text = error.to_string();
     let mut chars = text.chars();
     let text: String = chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default();
-    Error::new(ErrorKind::Usage, text).with_hint("shorten or correct it, then try again")
+    let hint = match error {
+        RecordError::TooLong { .. } | RecordError::TooMany { .. } => "shorten it, then try again",
+        RecordError::Empty(_) => "give it some text",
+        _ => "correct it, then try again",
+    };
+    Error::new(ErrorKind::Usage, text).with_hint(hint)
 }
 
 /// An address as `offset.index`.

@@ -8,6 +8,7 @@ mod load;
 pub(crate) mod log;
 mod query;
 mod rejoin;
+mod request;
 mod schema;
 mod sweep;
 pub(crate) mod view;
@@ -22,8 +23,8 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
-use claudemesh_core::MeshId;
 use claudemesh_core::session::{Change, Snapshot};
+use claudemesh_core::{MeshId, MessageId};
 use rusqlite::Connection;
 use tokio::sync::{Notify, oneshot};
 
@@ -62,6 +63,8 @@ pub(crate) enum Extra {
     RosterEvent { change: &'static str, member: Option<[u8; 32]>, index: u64 },
     /// The caller's fingerprint of a message it named itself.
     Fingerprint { id: [u8; 16], hash: [u8; 32] },
+    /// A change of a room that its caller named, whose record is queued under this ticket.
+    Request { id: MessageId, hash: [u8; 32], ticket: u64 },
     /// A link of an invite made here.
     Invite { id: [u8; 32], link: String },
 }

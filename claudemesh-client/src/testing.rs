@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::api;
 use crate::error::{Error, ErrorKind};
+use crate::mesh::Mesh;
 use crate::service::{MeshSelector, Service};
 
 mod rooms;
@@ -87,6 +88,18 @@ impl Fake {
     #[must_use]
     pub fn service(&self) -> Arc<dyn Service> {
         Arc::new(self.clone())
+    }
+
+    /// Runs a program with a mesh of this home, on a runtime of its own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] or [`ErrorKind::Ambiguous`] when the home has no mesh, or several; otherwise those of the
+    /// program.
+    pub fn run<T>(&self, program: impl AsyncFnOnce(Mesh) -> Result<T, Error>) -> Result<T, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime =
+            runtime.map_err(|error| Error::new(ErrorKind::Internal, "no runtime can be made").with_source(error))?;
+        runtime.block_on(async { program(Mesh::from_service(self.service(), None).await?).await })
     }
 
     /// Adds a mesh; returns its id.

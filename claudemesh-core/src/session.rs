@@ -32,7 +32,7 @@ use rand_core::CryptoRng;
 pub use change::{Change, MAX_RECENT, Snapshot};
 pub use command::{Command, Outgoing};
 pub use connect::Fault;
-pub use logs::{InFlight, LogLink, LogPolicy, LogRecords, LogSnapshot, LogUse, MAX_QUEUED, SealedAt};
+pub use logs::{InFlight, LogGaps, LogLink, LogPolicy, LogRecords, LogSnapshot, LogUse, MAX_QUEUED, SealedAt};
 pub use message::{InboxBody, InboxRow, MessageState, OutRecipient, OutboxKind, OutboxRow, SealedAttempt, Why};
 pub use presence::PeerPresence;
 pub use roster::{Append, AppendError};

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 mod broker;
+mod crew;
 mod listener;
 mod mount;
 mod person;
@@ -12,6 +13,7 @@ mod proxy;
 mod scene;
 
 pub use broker::Broker;
+pub use crew::{Crew, Kills, Worker};
 pub use listener::Listener;
 pub use mount::Mount;
 pub use person::{Person, Ran, text_of};

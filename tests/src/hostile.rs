@@ -8,7 +8,7 @@ mod rogue;
 mod town;
 
 pub use mallory::{Mallory, Verdict, Way, deliveries, once};
-pub use rogue::Rogue;
+pub use rogue::{Rogue, Spy};
 pub use town::{Citizen, Town, bodies, deliver, settled, state, warned, warnings};
 
 /// How long anything may take that is not stuck.

@@ -3,6 +3,7 @@
 mod e2e {
     mod bad_input;
     mod blind;
+    mod contention;
     mod delivery;
     mod disk;
     mod first_contact;
@@ -13,5 +14,6 @@ mod e2e {
     mod membership;
     mod meshes;
     mod outages;
+    mod revoked;
     mod rooms;
 }

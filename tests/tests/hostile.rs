@@ -8,6 +8,7 @@ mod hostile {
     mod order;
     mod peer;
     mod prekeys;
+    mod private;
     mod receipts;
     mod roster;
     mod store;

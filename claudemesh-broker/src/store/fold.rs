@@ -91,6 +91,11 @@ pub trait LogFold<R>: Send + 'static {
     /// Any refusal is reported as damage of the store.
     fn replay(&mut self, offset: u64, hash: &Hash, entry: Option<&[u8]>) -> Result<(), Refusal>;
 
+    /// Whether the log is open to a device of the mesh. To those it is not open to, nothing is said of what stands in it.
+    fn admits(&self, _device: &DeviceId) -> bool {
+        true
+    }
+
     /// The current epoch.
     fn epoch(&self) -> u64;
 

@@ -6,7 +6,7 @@ use claudemesh_client::api::{StateDelete, StateEntry, StateKey, StateQuery, Stat
 use serde_json::Value;
 
 use super::follow::follow;
-use super::{Outcome, Scope, name_of, time};
+use super::{Named, Outcome, Scope, name_of, time};
 use crate::app::App;
 use crate::output::{Page, Tone};
 use crate::spinner::patiently;
@@ -95,6 +95,8 @@ pub(crate) struct Set {
     #[arg(long, value_name = "TIME", value_parser = value::seconds)]
     ttl: Option<u64>,
     #[command(flatten)]
+    named: Named,
+    #[command(flatten)]
     scope: Scope,
 }
 
@@ -114,6 +116,8 @@ pub(crate) struct Cas {
     /// How long until it is gone, such as 10m [default: it stays]
     #[arg(long, value_name = "TIME", value_parser = value::seconds)]
     ttl: Option<u64>,
+    #[command(flatten)]
+    named: Named,
     #[command(flatten)]
     scope: Scope,
 }
@@ -139,6 +143,8 @@ pub(crate) struct Delete {
     /// Only if it still has this version, such as 12.0
     #[arg(long, value_name = "VERSION", value_parser = value::place)]
     expect: Option<String>,
+    #[command(flatten)]
+    named: Named,
     #[command(flatten)]
     scope: Scope,
 }
@@ -167,17 +173,19 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Outcome {
             let entry = app.service().await?.state_get(app.mesh(), StateKey { key, topic: scope.topic }).await?;
             app.output.show(&entry, |page| page.line(&entry.value.to_string()))
         }
-        Verb::Set(Set { key, value, ttl, scope }) => {
+        Verb::Set(Set { key, value, ttl, named, scope }) => {
             let value = json(app, value)?;
-            set(app, StateSet { key, value, expect: None, ttl, topic: scope.topic }).await
+            let Named { request_id } = named;
+            set(app, StateSet { key, value, expect: None, ttl, topic: scope.topic, request_id }).await
         }
-        Verb::Cas(Cas { key, expect, value, ttl, scope }) => {
+        Verb::Cas(Cas { key, expect, value, ttl, named, scope }) => {
             let value = json(app, value)?;
-            set(app, StateSet { key, value, expect: Some(expect), ttl, topic: scope.topic }).await
+            let Named { request_id } = named;
+            set(app, StateSet { key, value, expect: Some(expect), ttl, topic: scope.topic, request_id }).await
         }
         Verb::List(List { prefix, scope }) => list(app, prefix, scope).await,
-        Verb::Delete(Delete { key, expect, scope }) => {
-            let request = StateDelete { key, expect, topic: scope.topic };
+        Verb::Delete(Delete { key, expect, named, scope }) => {
+            let request = StateDelete { key, expect, topic: scope.topic, request_id: named.request_id };
             let service = app.service().await?;
             let entry = patiently(&app.output, "deleting", service.state_delete(app.mesh(), request)).await?;
             app.output.show(&entry, |page| page.line(&format!("deleted {}; version {}", entry.key, entry.version)))

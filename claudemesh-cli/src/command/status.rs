@@ -2,7 +2,7 @@
 
 use claudemesh_client::api::{Activity, MeshStatus, PresenceRequest, Status};
 
-use super::{Outcome, connection, count, who, word};
+use super::{Outcome, connection, count, incomplete, who, word};
 use crate::app::App;
 use crate::output::{Page, Tone};
 
@@ -117,5 +117,9 @@ fn show_mesh(page: &mut Page, status: &MeshStatus) {
     }
     for warning in &status.warnings {
         page.labelled(Tone::Warning, "warning", warning);
+    }
+    for missing in &status.missing {
+        let whose = missing.topic.as_ref().map_or_else(|| "the whole mesh".into(), |topic| format!("#{topic}"));
+        incomplete(page, &whose, &missing.epochs);
     }
 }

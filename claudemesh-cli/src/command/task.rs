@@ -3,7 +3,7 @@
 use claudemesh_client::api::{Task, TaskChange, TaskCreate, TaskQuery, TaskState};
 use claudemesh_client::{Error, ErrorKind};
 
-use super::{Outcome, Scope, name_of, time, who, word};
+use super::{Named, Outcome, Scope, name_of, time, who, word};
 use crate::app::App;
 use crate::output::{Page, Tone};
 use crate::spinner::patiently;
@@ -146,6 +146,8 @@ pub(crate) struct Claim {
     /// The task's id, or 8 or more of its first digits
     #[arg(value_name = "ID", value_parser = value::filled)]
     id: String,
+    #[command(flatten)]
+    named: Named,
 }
 
 /// Give a claimed task back
@@ -181,8 +183,9 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Outcome {
         Verb::Create(args) => create(app, args).await,
         Verb::List(args) => list(app, args).await,
         Verb::Show(args) => shown(app, args).await,
-        Verb::Claim(Claim { id }) => {
-            let request = TaskChange { id, session: app.global.session(), ..TaskChange::default() };
+        Verb::Claim(Claim { id, named }) => {
+            let Named { request_id } = named;
+            let request = TaskChange { id, session: app.global.session(), request_id, ..TaskChange::default() };
             let service = app.service().await?;
             let task = patiently(&app.output, "claiming", service.task_claim(app.mesh(), request)).await?;
             app.output.show(&task, |page| said(page, "claimed", &task))
@@ -195,7 +198,7 @@ pub(crate) async fn run(app: &mut App, verb: Verb) -> Outcome {
         }
         Verb::Complete(Complete { id, result, fence }) => {
             let result = text(app, result)?;
-            let request = TaskChange { id, result, fence, session: None };
+            let request = TaskChange { id, result, fence, ..TaskChange::default() };
             let service = app.service().await?;
             let task = patiently(&app.output, "completing", service.task_complete(app.mesh(), request)).await?;
             app.output.show(&task, |page| said(page, "completed", &task))

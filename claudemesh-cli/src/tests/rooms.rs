@@ -74,14 +74,16 @@ fn verbs() -> Vec<(Vec<&'static str>, &'static str, Value)> {
         (vec!["notification", "read", "--all"], "notification_read", json!({"ids": []})),
         (vec!["state", "get", "k", "--topic", "deploys"], "state_get", json!({"key": "k", "topic": "deploys"})),
         (
-            vec!["state", "set", "k", "3", "--ttl", "10m"],
+            vec!["state", "set", "k", "3", "--ttl", "10m", "--request-id", ID],
             "state_set",
-            json!({"key": "k", "value": 3, "expect": none, "ttl": 600, "topic": none}),
+            json!({"key": "k", "value": 3, "expect": none, "ttl": 600, "topic": none, "request_id": ID}),
         ),
         (
             vec!["state", "cas", "k", "12.0", "{\"a\": [1]}", "--topic", "deploys"],
             "state_set",
-            json!({"key": "k", "value": {"a": [1]}, "expect": "12.0", "ttl": none, "topic": "deploys"}),
+            json!({
+                "key": "k", "value": {"a": [1]}, "expect": "12.0", "ttl": none, "topic": "deploys", "request_id": none
+            }),
         ),
         (
             vec!["state", "list", "deploy/"],
@@ -89,9 +91,9 @@ fn verbs() -> Vec<(Vec<&'static str>, &'static str, Value)> {
             json!({"prefix": "deploy/", "after": none, "wait_ms": 0, "topic": none}),
         ),
         (
-            vec!["state", "delete", "k", "--expect", "12.0"],
+            vec!["state", "delete", "k", "--expect", "12.0", "--request-id", ID],
             "state_delete",
-            json!({"key": "k", "expect": "12.0", "topic": none}),
+            json!({"key": "k", "expect": "12.0", "topic": none, "request_id": ID}),
         ),
         (
             vec!["remember", "text", "--tag", "a", "--tag", "b", "--id", ID, "--topic", "deploys"],
@@ -129,19 +131,19 @@ fn verbs() -> Vec<(Vec<&'static str>, &'static str, Value)> {
             json!({"id": "0190c2f4", "state": none, "member": none, "topic": none, "limit": none}),
         ),
         (
-            vec!["task", "claim", "0190c2f4", "--session", "ci"],
+            vec!["task", "claim", "0190c2f4", "--session", "ci", "--request-id", ID],
             "task_claim",
-            json!({"id": "0190c2f4", "result": none, "fence": none, "session": "ci"}),
+            json!({"id": "0190c2f4", "result": none, "fence": none, "session": "ci", "request_id": ID}),
         ),
         (
             vec!["task", "release", "0190c2f4", "--fence", "832"],
             "task_release",
-            json!({"id": "0190c2f4", "result": none, "fence": 832, "session": none}),
+            json!({"id": "0190c2f4", "result": none, "fence": 832, "session": none, "request_id": none}),
         ),
         (
             vec!["task", "complete", "0190c2f4", "--result", "built"],
             "task_complete",
-            json!({"id": "0190c2f4", "result": "built", "fence": none, "session": none}),
+            json!({"id": "0190c2f4", "result": "built", "fence": none, "session": none, "request_id": none}),
         ),
     ]
 }
@@ -186,7 +188,7 @@ fn topics_for_a_reader() {
         page(&["topic", "list"]),
         "TOPIC               UNREAD  MENTIONS  YOU   LAST POST             PURPOSE\n\
          #deploys (private)  3       1         lead  2026-11-21 06:55 UTC  bob ships\n\
-         incomplete: the key to a part of #deploys (private) is not here yet; a member who has it hands it on\n"
+         incomplete: the key to epoch 2 of #deploys (private) is not here yet; a member who has it hands it on\n"
     );
     assert_eq!(page(&["topic", "join", "#deploys"]), "joined #deploys (private)\n");
     assert_eq!(page(&["topic", "leave", "deploys"]), "left #deploys (private)\n");

@@ -244,4 +244,17 @@ pub struct MeshStatus {
     /// How people and agents use this mesh: the text under the key `hints` of its state.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hints: Option<String>,
+    /// What cannot be read here yet.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub missing: Vec<MissingEpochs>,
+}
+
+/// Epochs of a log that cannot be read here yet: a member who has their keys hands them on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MissingEpochs {
+    /// The topic; absent for the log of the whole mesh.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub topic: Option<String>,
+    /// The epochs.
+    pub epochs: Vec<u64>,
 }

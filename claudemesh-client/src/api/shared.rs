@@ -29,6 +29,9 @@ pub struct StateSet {
     pub ttl: Option<u64>,
     /// The topic it belongs to; absent for the whole mesh.
     pub topic: Option<String>,
+    /// The caller's own id (UUID) of this request. Asked for again under it, it is answered with what became of it, and
+    /// not done again.
+    pub request_id: Option<String>,
 }
 
 /// Deletes a key.
@@ -41,6 +44,8 @@ pub struct StateDelete {
     pub expect: Option<String>,
     /// The topic it belongs to; absent for the whole mesh.
     pub topic: Option<String>,
+    /// The caller's own id (UUID) of this request, as in [`StateSet::request_id`].
+    pub request_id: Option<String>,
 }
 
 /// A key and its value.
@@ -259,4 +264,6 @@ pub struct TaskChange {
     pub fence: Option<u64>,
     /// Claiming session; default `main`.
     pub session: Option<String>,
+    /// The caller's own id (UUID) of this request, as in [`StateSet::request_id`].
+    pub request_id: Option<String>,
 }

@@ -35,17 +35,19 @@ pub(super) struct Request {
     body: Option<Vec<u8>>,
     time: Duration,
     repeatable: bool,
+    /// Under which it may be asked for again, by whoever makes it.
+    name: Option<String>,
 }
 
 impl Request {
     /// A question: it changes nothing, so it is asked again when the connection breaks.
     pub(super) fn get(path: &str, query: &impl Serialize) -> Result<Self, Error> {
-        Ok(Self { method: Method::GET, url: url(path, query)?, body: None, time: CALL, repeatable: true })
+        Ok(Self { method: Method::GET, url: url(path, query)?, body: None, time: CALL, repeatable: true, name: None })
     }
 
     /// An order without a body.
     pub(super) fn post(path: &str, query: &impl Serialize) -> Result<Self, Error> {
-        Ok(Self { method: Method::POST, url: url(path, query)?, body: None, time: CALL, repeatable: false })
+        Ok(Self { method: Method::POST, url: url(path, query)?, body: None, time: CALL, repeatable: false, name: None })
     }
 
     pub(super) fn body(mut self, body: &impl Serialize) -> Result<Self, Error> {
@@ -73,6 +75,12 @@ impl Request {
         self.repeatable = true;
         self
     }
+
+    /// Doing it twice under this request id is the same as once.
+    pub(super) fn named(mut self, id: String) -> Self {
+        self.name = Some(id);
+        self.repeatable()
+    }
 }
 
 impl Http {
@@ -92,10 +100,23 @@ impl Http {
 
     pub(super) async fn call<T: DeserializeOwned>(&self, request: Request) -> Result<T, Error> {
         let bytes = match self.attempt(&request).await {
-            Err(Failure::Cut(_)) if request.repeatable => self.attempt(&request).await,
+            Err(Failure::Cut(cut)) if request.repeatable => match self.attempt(&request).await {
+                // It was asked before, and may have been done before the daemon went.
+                Err(Failure::Absent(_)) => Err(Failure::Cut(cut)),
+                result => result,
+            },
             result => result,
-        }
-        .map_err(|failure| self.failed(failure))?;
+        };
+        let bytes = bytes.map_err(|failure| {
+            let unknown = matches!(failure, Failure::Cut(_) | Failure::Slow(_));
+            let error = self.failed(failure);
+            match &request.name {
+                Some(id) if unknown => error.with_hint(format!(
+                    "whether it was done is not known: ask again under the request id {id}, and it is done once"
+                )),
+                _ => error,
+            }
+        })?;
         serde_json::from_slice(&bytes).map_err(|error| self.foreign().with_source(error))
     }
 

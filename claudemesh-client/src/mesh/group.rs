@@ -11,12 +11,15 @@ use crate::error::Error;
 
 /// The groups of a mesh. A message to `@backend` goes to the members of `backend` and of every group below it.
 ///
-/// ```no_run
-/// # async fn example(mesh: claudemesh_client::Mesh) -> Result<(), claudemesh_client::Error> {
+/// ```
+/// # let far_end = claudemesh_client::testing::Fake::new("team", "alice");
+/// # far_end.add_member("bob");
+/// # far_end.run(async |mesh| {
 /// mesh.groups().join("backend/api").role("reviewer").await?;
+/// mesh.groups().join("backend").member("bob").await?;
 /// mesh.send("@backend", "the schema has changed").await?;
-/// # Ok(())
-/// # }
+/// # assert_eq!(far_end.sent_texts(), ["the schema has changed"]);
+/// # Ok(()) }).unwrap();
 /// ```
 #[derive(Clone, Debug)]
 pub struct Groups {

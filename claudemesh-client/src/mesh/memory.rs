@@ -11,15 +11,13 @@ use crate::error::Error;
 
 /// What the members of a mesh, or of a topic, remember together.
 ///
-/// ```no_run
-/// # async fn example(mesh: claudemesh_client::Mesh) -> Result<(), claudemesh_client::Error> {
+/// ```
+/// # claudemesh_client::testing::Fake::new("team", "alice").run(async |mesh| {
 /// let memory = mesh.memory();
 /// memory.remember("staging runs PostgreSQL 17").tag("infra").await?;
-/// for found in memory.recall().text("postgres*").tag("infra").await? {
-///     println!("{} ({})", found.text, found.by.name);
-/// }
-/// # Ok(())
-/// # }
+/// let found = memory.recall().text("postgres*").tag("infra").await?;
+/// println!("{} ({})", found[0].text, found[0].by.name);
+/// # Ok(()) }).unwrap();
 /// ```
 #[derive(Clone, Debug)]
 pub struct SharedMemory {

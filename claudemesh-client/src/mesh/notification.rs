@@ -11,15 +11,18 @@ use crate::error::Error;
 
 /// Mentions, replies, tasks and topics that ask for this member's attention.
 ///
-/// ```no_run
-/// # async fn example(mesh: claudemesh_client::Mesh) -> Result<(), claudemesh_client::Error> {
+/// ```
+/// # let far_end = claudemesh_client::testing::Fake::new("team", "alice");
+/// # far_end.add_member("bob");
+/// # far_end.run(async |mesh| {
+/// # far_end.post_from("bob", "general", "look at this, @alice")?;
 /// let notifications = mesh.notifications();
 /// for one in notifications.list().await? {
 ///     println!("{} by {}: {}", one.kind, one.from.name, one.text);
 ///     notifications.mark_read([one.id]).await?;
 /// }
-/// # Ok(())
-/// # }
+/// # assert!(notifications.list().await?.is_empty());
+/// # Ok(()) }).unwrap();
 /// ```
 #[derive(Clone, Debug)]
 pub struct Notifications {

@@ -24,8 +24,8 @@ const ABSENT: &str = "0.0";
 /// Changes have an order that is the same for everyone, and each has a version. A change under the condition that a
 /// version still holds is made by one of all who try.
 ///
-/// ```no_run
-/// # async fn example(mesh: claudemesh_client::Mesh) -> Result<(), claudemesh_client::Error> {
+/// ```
+/// # claudemesh_client::testing::Fake::new("team", "alice").run(async |mesh| {
 /// # use claudemesh_client::ErrorKind;
 /// let state = mesh.state();
 /// state.set("replicas", 3).await?;
@@ -37,13 +37,14 @@ const ABSENT: &str = "0.0";
 ///     changed => println!("version {}", changed?.version),
 /// }
 ///
-/// let mut changes = state.watch(None).await?;
+/// let mut changes = state.watch(None).with_current().await?;
 /// while let Some(change) = changes.next().await {
 ///     let change = change?;
 ///     println!("{} = {}", change.key, change.value);
+///     # assert_eq!(change.value, 4);
+///     # break;
 /// }
-/// # Ok(())
-/// # }
+/// # Ok(()) }).unwrap();
 /// ```
 #[derive(Clone, Debug)]
 pub struct SharedState {
@@ -93,26 +94,19 @@ impl SharedState {
         SetState::new(self, key.into(), &value, Some(version.into().unwrap_or(ABSENT).to_owned()))
     }
 
-    /// Deletes a key, whatever it was.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`] for a key without a value, [`ErrorKind::Refused`] for an observer,
-    /// [`ErrorKind::Unreachable`] without the broker.
-    pub async fn delete(&self, key: &str) -> Result<api::StateEntry, Error> {
-        self.deleted(key, None).await
+    /// Deletes a key, whatever it was. Await the result, or set more first.
+    pub fn delete(&self, key: impl Into<String>) -> DeleteState {
+        self.deleted(key.into(), None)
     }
 
-    /// Deletes a key if it still has this version.
-    ///
-    /// # Errors
-    /// As [`SharedState::delete`]; [`ErrorKind::Conflict`] when it was changed.
-    pub async fn compare_and_delete(&self, key: &str, version: &str) -> Result<api::StateEntry, Error> {
-        self.deleted(key, Some(version.into())).await
+    /// Deletes a key if it still has this version. Await the result, or set more first.
+    pub fn compare_and_delete(&self, key: impl Into<String>, version: impl Into<String>) -> DeleteState {
+        self.deleted(key.into(), Some(version.into()))
     }
 
-    async fn deleted(&self, key: &str, expect: Option<String>) -> Result<api::StateEntry, Error> {
-        let request = api::StateDelete { key: key.into(), expect, topic: self.topic.clone() };
-        self.mesh.calls().state_delete(self.mesh.selected(), request).await
+    fn deleted(&self, key: String, expect: Option<String>) -> DeleteState {
+        let request = api::StateDelete { key, expect, topic: self.topic.clone(), request_id: None };
+        DeleteState { mesh: self.mesh.clone(), request }
     }
 
     /// Keys that begin with a prefix, or all, with their values.
@@ -139,8 +133,8 @@ impl SharedState {
 ///
 /// # Errors
 /// Awaited: [`ErrorKind::Usage`] for a bad key, a value that is no JSON or over 64 KiB; [`ErrorKind::Conflict`] when the
-/// version expected is not the key's, [`ErrorKind::Refused`] for an observer, [`ErrorKind::Unreachable`] without the
-/// broker.
+/// version expected is not the key's, [`ErrorKind::Refused`] for an observer; [`ErrorKind::Timeout`] or
+/// [`ErrorKind::Unreachable`] when it is not known whether it was made: see [`SetState::request_id`].
 #[derive(Debug)]
 #[must_use = "a key is set when this is awaited"]
 pub struct SetState {
@@ -155,7 +149,7 @@ impl SetState {
         let topic = state.topic.clone();
         Self {
             mesh: state.mesh.clone(),
-            request: value.map(|value| api::StateSet { key, value, expect, ttl: None, topic }),
+            request: value.map(|value| api::StateSet { key, value, expect, topic, ..Default::default() }),
         }
     }
 
@@ -163,6 +157,33 @@ impl SetState {
     pub fn ttl(mut self, ttl: Duration) -> Self {
         if let Ok(request) = &mut self.request {
             request.ttl = Some(ttl.as_secs());
+        }
+        self
+    }
+
+    /// An id of the caller's own for this change, a UUID. Who did not hear what became of it asks again under the same
+    /// id, at any time within seven days: it is answered, and made only if it was not made before.
+    ///
+    /// ```
+    /// # claudemesh_client::testing::Fake::new("team", "alice").run(async |mesh| {
+    /// let state = mesh.state();
+    /// state.set("builds", 41).await?;
+    /// let before = state.entry("builds").await?;
+    /// let id = "0198c0de-0000-7000-8000-000000000001";
+    /// let counted = loop {
+    ///     match state.compare_and_set("builds", before.version.as_str(), 42).request_id(id).await {
+    ///         Err(error) if error.is_retryable() => continue,
+    ///         counted => break counted?,
+    ///     }
+    /// };
+    /// // Once more is not twice.
+    /// let again = state.compare_and_set("builds", before.version.as_str(), 42).request_id(id).await?;
+    /// assert_eq!(counted.version, again.version);
+    /// # Ok(()) }).unwrap();
+    /// ```
+    pub fn request_id(mut self, id: impl Into<String>) -> Self {
+        if let Ok(request) = &mut self.request {
+            request.request_id = Some(id.into());
         }
         self
     }
@@ -177,6 +198,29 @@ impl IntoFuture for SetState {
         async move { mesh.calls().state_set(mesh.selected(), request?).await }.boxed()
     }
 }
+
+/// A key is deleted when this is awaited.
+///
+/// # Errors
+/// Awaited: [`ErrorKind::NotFound`] for a key without a value, [`ErrorKind::Conflict`] when the version expected is not
+/// the key's, [`ErrorKind::Refused`] for an observer; [`ErrorKind::Timeout`] or [`ErrorKind::Unreachable`] when it is not
+/// known whether it was made: see [`DeleteState::request_id`].
+#[derive(Debug)]
+#[must_use = "a key is deleted when this is awaited"]
+pub struct DeleteState {
+    mesh: Mesh,
+    request: api::StateDelete,
+}
+
+impl DeleteState {
+    /// An id of the caller's own for this change, as in [`SetState::request_id`].
+    pub fn request_id(mut self, id: impl Into<String>) -> Self {
+        self.request.request_id = Some(id.into());
+        self
+    }
+}
+
+asks!(DeleteState.state_delete -> api::StateEntry);
 
 /// Says where [`Changes`] start, and opens them when awaited.
 ///

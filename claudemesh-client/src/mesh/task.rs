@@ -12,8 +12,10 @@ use crate::error::{Error, ErrorKind};
 
 /// The tasks of a mesh, or of a topic.
 ///
-/// ```no_run
-/// # async fn example(mesh: claudemesh_client::Mesh) -> Result<(), claudemesh_client::Error> {
+/// ```
+/// # let far_end = claudemesh_client::testing::Fake::new("team", "alice");
+/// # far_end.add_member("bob");
+/// # far_end.run(async |mesh| {
 /// use claudemesh_client::ErrorKind;
 /// use claudemesh_client::api::TaskState;
 ///
@@ -28,8 +30,8 @@ use crate::error::{Error, ErrorKind};
 ///         Err(error) => return Err(error),
 ///     }
 /// }
-/// # Ok(())
-/// # }
+/// # assert_eq!(tasks.show(&build.id).await?.state, TaskState::Done);
+/// # Ok(()) }).unwrap();
 /// ```
 #[derive(Clone, Debug)]
 pub struct Tasks {
@@ -64,22 +66,16 @@ impl Tasks {
         tasks.into_iter().next().ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no task {id:?}")))
     }
 
-    /// Claims a task for this handle's session: of all who try, one gets it.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Conflict`] when somebody else has it or it is done, [`ErrorKind::Refused`] when it waits for other
-    /// tasks or is for another member, [`ErrorKind::NotFound`] or [`ErrorKind::Ambiguous`] for the id,
-    /// [`ErrorKind::Unreachable`] without the broker.
-    pub async fn claim(&self, id: &str) -> Result<ClaimedTask, Error> {
-        let task = self.mesh.calls().task_claim(self.mesh.selected(), self.change(id)).await?;
-        Ok(ClaimedTask { tasks: self.clone(), task })
+    /// Claims a task for this handle's session: of all who try, one gets it. Await the result, or set more first.
+    pub fn claim(&self, id: &str) -> ClaimTask {
+        ClaimTask { tasks: self.clone(), request: self.change(id) }
     }
 
     /// Gives a claimed task back, whichever claim it is; see [`ClaimedTask::release`] for a certain one.
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`] when nobody has it, [`ErrorKind::Refused`] when another member has it, without the rank
-    /// for it; otherwise as [`Tasks::claim`].
+    /// [`ErrorKind::Conflict`] when nobody has it, or another member has it, without the rank for it; otherwise as
+    /// [`ClaimTask`].
     pub async fn release(&self, id: &str) -> Result<api::Task, Error> {
         self.mesh.calls().task_release(self.mesh.selected(), self.change(id)).await
     }
@@ -89,7 +85,7 @@ impl Tasks {
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] when this member has not claimed it, [`ErrorKind::Usage`] for a result over 64 KiB;
-    /// otherwise as [`Tasks::claim`].
+    /// otherwise as [`ClaimTask`].
     pub async fn complete(&self, id: &str, result: impl Into<String>) -> Result<api::Task, Error> {
         let request = api::TaskChange { result: some(result.into()), ..self.change(id) };
         self.mesh.calls().task_complete(self.mesh.selected(), request).await
@@ -102,6 +98,44 @@ impl Tasks {
 
 fn some(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
+}
+
+/// A task is claimed when this is awaited.
+///
+/// # Errors
+/// Awaited: [`ErrorKind::Conflict`] when it is claimed, by somebody else or by this member, when it is done or waits for
+/// other tasks; [`ErrorKind::Refused`] when it is for another member, [`ErrorKind::NotFound`] or
+/// [`ErrorKind::Ambiguous`] for the id; [`ErrorKind::Timeout`] or [`ErrorKind::Unreachable`] when it is not known whether
+/// it was claimed: see [`ClaimTask::request_id`].
+#[derive(Debug)]
+#[must_use = "a task is claimed when this is awaited"]
+pub struct ClaimTask {
+    tasks: Tasks,
+    request: api::TaskChange,
+}
+
+impl ClaimTask {
+    /// An id of the caller's own for this claim, a UUID. Who did not hear what became of it asks again under the same id,
+    /// at any time within seven days, and gets the claim if it was made. Without one, a second claim is a conflict like
+    /// anybody's; its message tells whose the task is.
+    pub fn request_id(mut self, id: impl Into<String>) -> Self {
+        self.request.request_id = Some(id.into());
+        self
+    }
+}
+
+impl IntoFuture for ClaimTask {
+    type Output = Result<ClaimedTask, Error>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { tasks, request } = self;
+        async move {
+            let task = tasks.mesh.calls().task_claim(tasks.mesh.selected(), request).await?;
+            Ok(ClaimedTask { tasks, task })
+        }
+        .boxed()
+    }
 }
 
 /// A task that this member has claimed. What is done with it here is refused once the claim is no longer this one.

@@ -14,8 +14,11 @@ use crate::error::{Error, ErrorKind};
 ///
 /// A handle names the topic and knows nothing of it: whether it exists is found out by the first call.
 ///
-/// ```no_run
-/// # async fn example(mesh: claudemesh_client::Mesh) -> Result<(), claudemesh_client::Error> {
+/// ```
+/// # let far_end = claudemesh_client::testing::Fake::new("team", "alice");
+/// # far_end.add_member("bob");
+/// # far_end.run(async |mesh| {
+/// # mesh.create_topic("deploys").await?;
 /// let deploys = mesh.topic("deploys");
 /// deploys.join().await?;
 /// let mut posts = deploys.tail().await?;
@@ -24,9 +27,10 @@ use crate::error::{Error, ErrorKind};
 ///     let post = post?;
 ///     println!("{}: {}", post.from.name, post.body);
 ///     deploys.mark_read(post.at.as_str()).await?;
+///     # assert_eq!(post.mentions[0].name, "bob");
+///     # break;
 /// }
-/// # Ok(())
-/// # }
+/// # Ok(()) }).unwrap();
 /// ```
 #[derive(Clone, Debug)]
 pub struct Topic {

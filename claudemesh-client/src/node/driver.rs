@@ -62,6 +62,13 @@ type Reply<T> = oneshot::Sender<Result<T, Error>>;
 /// Makes a message with what the session knows.
 pub(crate) type Compose = Box<dyn FnOnce(&Session) -> Result<(Outgoing, Vec<MemberRef>), Error> + Send>;
 
+/// A request that its caller named, and what it asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Once {
+    pub(crate) id: MessageId,
+    pub(crate) hash: [u8; 32],
+}
+
 /// What the service asks of a driver.
 pub(crate) enum Order {
     /// Sends a message; answered when it is on disk: with whom it goes to, and whether there is more to say of it.
@@ -70,8 +77,9 @@ pub(crate) enum Order {
     Command(Command, Reply<()>),
     /// Changes the roster; answered with the entry's index.
     Append { append: Append, extra: Option<Extra>, reply: AppendReply },
-    /// Writes a record to a log; `reply` hears when it is on disk here, `done` its address in the log.
-    Write { log: LogId, record: Record, reply: Reply<()>, done: WriteReply },
+    /// Writes a record to a log, for a request that its caller may have named; `reply` hears when it is on disk here,
+    /// `done` its address in the log.
+    Write { log: LogId, record: Record, once: Option<Once>, reply: Reply<()>, done: WriteReply },
     /// Drops entries of a log, decided when it ended at `tail`; `done` hears what became of it.
     Compact { log: LogId, offsets: Vec<u64>, tail: u64, done: WriteReply },
     /// Looks at the session.
@@ -336,11 +344,15 @@ impl Driver {
                 self.appends.insert(token, PendingAppend { extra, reply });
                 self.feed(Input::Command(Command::Append { token, append }), batch);
             }
-            Order::Write { log, record, reply, done } => {
+            Order::Write { log, record, once, reply, done } => {
                 self.next_token += 1;
                 let token = self.next_token;
                 self.writes.insert(token, done);
+                let before = self.session.last_ticket();
                 self.feed(Input::Command(Command::Write { token, log, record }), batch);
+                let ticket = Some(self.session.last_ticket()).filter(|ticket| *ticket != before);
+                let begun = once.zip(ticket).map(|(Once { id, hash }, ticket)| Extra::Request { id, hash, ticket });
+                batch.extra.extend(begun);
                 batch.replies.push(reply);
             }
             Order::Compact { log, offsets, tail, done } => {
@@ -390,6 +402,7 @@ impl Driver {
         if order {
             self.shared.rearranged();
         }
+        self.shared.note_gaps(&self.session);
         if committed.is_some() {
             self.shared.committed.send_modify(|count| *count += 1);
             if members {

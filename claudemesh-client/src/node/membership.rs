@@ -303,6 +303,7 @@ impl Node {
                 warnings: Vec::new(),
                 last_error: None,
                 hints: None,
+                missing: Vec::new(),
             });
         };
         let last_error = handle.shared.last_error().filter(|_| !info.connected);
@@ -329,6 +330,7 @@ impl Node {
             warnings,
             last_error,
             hints,
+            missing: self.ask(mesh, crate::rooms::topic::missing).await?,
         })
     }
 

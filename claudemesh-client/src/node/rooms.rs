@@ -2,6 +2,7 @@
 
 mod calls;
 mod compact;
+mod once;
 pub(super) mod template;
 mod topics;
 pub(super) mod upkeep;
@@ -12,17 +13,19 @@ use std::time::Duration;
 
 use claudemesh_core::log::Record;
 use claudemesh_core::log::directory::RecordAt;
-use claudemesh_core::session::Session;
+use claudemesh_core::session::{LogGaps, Session};
 use claudemesh_core::wire::ErrorCode;
 use claudemesh_core::{LogId, MemberId};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::driver::{Order, now};
+pub(super) use once::Making;
+
+use super::driver::{Once, Order, now};
 use super::{Active, Node, view};
 use crate::error::{Error, ErrorKind};
-use crate::rooms::{self, Ground, Person, Place, Plan};
+use crate::rooms::{Ground, Person, Place, Plan};
 use crate::store::MeshRow;
 
 /// Topics whose places are remembered.
@@ -73,11 +76,13 @@ fn ground(mesh: i64, session: &Session, row: &MeshRow) -> Ground {
         live: member.is_live(),
         is_admin: member.role != claudemesh_core::roster::Role::Member,
     };
-    // What is sealed opens when its secret has been learned and its entries were fetched again. Whoever has just joined has
-    // not seen everything yet.
-    let is_sealed = |log: &LogId| session.log_size(log).is_some_and(|(_, sealed)| sealed > 0);
-    let is_new = |log: &LogId| *log == LogId::of_mesh(&session.mesh()) && !session.is_introduced();
     let missing = session.logs().map(|log| (log, session.missing_epochs(&log).collect::<Vec<_>>()));
+    let gaps = session.logs().map(|log| {
+        let gaps = session.log_gaps(&log);
+        // Whoever has just joined has not seen everything yet.
+        let is_new = log == LogId::of_mesh(&session.mesh()) && !session.is_introduced();
+        (log, LogGaps { sealed: gaps.sealed || is_new, ..gaps })
+    });
     let own = session.member();
     Ground {
         mesh,
@@ -85,9 +90,9 @@ fn ground(mesh: i64, session: &Session, row: &MeshRow) -> Ground {
         own,
         is_admin: session.roster().member(&own).is_some_and(|member| person(member).is_admin),
         people: Arc::new(session.roster().members().map(|member| (member.id, person(member))).collect()),
-        missing: Arc::new(
-            missing.filter(|(log, epochs)| !epochs.is_empty() || is_sealed(log) || is_new(log)).collect(),
-        ),
+        missing: Arc::new(missing.filter(|(_, epochs)| !epochs.is_empty()).collect()),
+        gaps: gaps.filter(|(_, gaps)| *gaps != LogGaps::default()).collect(),
+        shut: session.shut_out().collect(),
         now: now().0,
     }
 }
@@ -111,7 +116,7 @@ impl Node {
         question: impl FnOnce(&Connection, &Ground) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let ground = Self::ground(mesh).await?;
-        self.store.run(move |state| question(&state.db, &ground)).await
+        self.store.run(move |state| question(&state.db, &ground).map_err(|error| ground.unless_unread(error))).await
     }
 
     /// Asks again whenever something was committed, until there is an answer or the time is over.
@@ -149,10 +154,21 @@ impl Node {
         record: Record,
         patience: Duration,
     ) -> Result<Option<RecordAt>, Error> {
+        self.write_once(mesh, None, (log, record), patience).await
+    }
+
+    /// As [`Node::write`], for a request that its caller may have named.
+    async fn write_once(
+        &self,
+        mesh: &Active,
+        once: Option<Once>,
+        (log, record): (LogId, Record),
+        patience: Duration,
+    ) -> Result<Option<RecordAt>, Error> {
         let handle = self.live(mesh).await?;
         let (reply, queued) = oneshot::channel();
         let (done, written) = oneshot::channel();
-        handle.order(Order::Write { log, record, reply, done }).await?;
+        handle.order(Order::Write { log, record, once, reply, done }).await?;
         queued.await.map_err(|_| super::driver::stopped())??;
         match tokio::time::timeout(patience, written).await {
             Ok(Ok(Ok(at))) => Ok(Some(at)),
@@ -165,6 +181,7 @@ impl Node {
     async fn change<A, T>(
         &self,
         mesh: &Active,
+        once: Option<Once>,
         plan: impl Fn(&Connection, &Ground) -> Result<Plan<A>, Error> + Clone + Send + 'static,
         answer: impl FnOnce(&Connection, &Ground, &A, RecordAt) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error>
@@ -175,20 +192,25 @@ impl Node {
         self.live(mesh).await?;
         mesh.catch_up().await;
         // What depends on everything before it waits until that can be read.
-        let question = move |db: &Connection, ground: &Ground| {
-            let plan = plan(db, ground)?;
-            let complete = !plan.ordered || !ground.missing.contains_key(&plan.log);
-            Ok((complete, plan))
+        let question = move |db: &Connection, ground: &Ground| match plan(db, ground) {
+            Ok(plan) if plan.ordered => match ground.gaps.get(&plan.log) {
+                Some(gaps) if gaps.withheld => Err(ground.undecided(&plan.log)),
+                Some(_) => Ok(Err(ground.undecided(&plan.log))),
+                None => Ok(Ok(plan)),
+            },
+            Err(error) if ground.waits() && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Conflict) => {
+                Ok(Err(ground.unless_unread(error)))
+            }
+            plan => plan.map(Ok),
         };
         let wait_ms = COMPLETION.as_millis() as u64;
-        let (complete, plan) = self.ask_until(mesh, wait_ms, question, |(complete, _)| *complete).await?;
-        if !complete {
-            return Err(rooms::incomplete());
-        }
-        let Plan { log, record, known, about, .. } = plan;
+        let Plan { log, record, known, about, .. } = self.ask_until(mesh, wait_ms, question, Result::is_ok).await??;
         let at = match known {
             true => RecordAt::default(),
-            false => self.write(mesh, log, record, PATIENCE).await?.ok_or_else(pending)?,
+            false => {
+                let written = self.write_once(mesh, once, (log, record), PATIENCE).await?;
+                written.ok_or_else(|| pending(once))?
+            }
         };
         self.ask(mesh, move |db, ground| answer(db, ground, &about, at)).await
     }
@@ -206,20 +228,33 @@ async fn audience(mesh: &Active, log: LogId) -> Result<Option<std::collections::
     .await
 }
 
-fn pending() -> Error {
+/// It is not known yet what becomes of it.
+fn pending(once: Option<Once>) -> Error {
+    let hint = match once {
+        Some(Once { id, .. }) => format!("ask again under the request id {id} to learn what became of it"),
+        None => "see `claudemesh status`; do not repeat it".to_owned(),
+    };
     Error::new(
         ErrorKind::Timeout,
         "the broker has not taken it yet; it is kept here and goes out when the broker can be reached",
     )
-    .with_hint("see `claudemesh status`; do not repeat it")
+    .with_hint(hint)
 }
 
 fn refused(code: ErrorCode) -> Error {
-    let (kind, hint) = match code {
-        ErrorCode::Forbidden => (ErrorKind::Refused, "you are not in it any more: ask one of its leads"),
-        ErrorCode::UnknownLog => (ErrorKind::NotFound, "join the topic first"),
-        ErrorCode::MailboxFull => (ErrorKind::Refused, "too much waits to be written: see `claudemesh status`"),
-        _ => (ErrorKind::Refused, "see `claudemesh status`"),
+    let (kind, what, hint) = match code {
+        ErrorCode::Forbidden => {
+            (ErrorKind::Refused, "you are not in it any more", "ask one of its leads to add you again")
+        }
+        ErrorCode::UnknownLog => (ErrorKind::NotFound, "you do not follow it", "join the topic first"),
+        ErrorCode::MailboxFull => {
+            (ErrorKind::Refused, "too much waits to be written already", "see `claudemesh status`, and try again later")
+        }
+        ErrorCode::TooLarge => (ErrorKind::Usage, "it is too large for the broker", "write it in parts"),
+        code => {
+            return Error::new(ErrorKind::Refused, format!("the broker refused it ({code}): nothing was written"))
+                .with_hint("see `claudemesh status`");
+        }
     };
-    Error::new(kind, format!("it was not written: {code}")).with_hint(hint)
+    Error::new(kind, format!("{what}: nothing was written")).with_hint(hint)
 }

@@ -1,6 +1,7 @@
 //! The node as the [`Service`].
 
-use claudemesh_core::session::Fault;
+use std::collections::BTreeSet;
+
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
@@ -48,12 +49,12 @@ impl Service for Node {
 
     fn warnings<'a>(&'a self, mesh: MeshSelector<'a>) -> BoxFuture<'a, Vec<String>> {
         Box::pin(async move {
-            let skewed = match (self.mesh(mesh).await, mesh) {
-                (Ok(mesh), _) => mesh.has_clock_skew(),
-                (Err(_), None) => self.meshes.read().await.iter().any(|mesh| mesh.has_clock_skew()),
-                (Err(_), Some(_)) => false,
+            let warnings: BTreeSet<&str> = match (self.mesh(mesh).await, mesh) {
+                (Ok(mesh), _) => mesh.warnings().collect(),
+                (Err(_), None) => self.meshes.read().await.iter().flat_map(|mesh| mesh.warnings()).collect(),
+                (Err(_), Some(_)) => BTreeSet::new(),
             };
-            skewed.then(|| Fault::ClockSkew.as_str().to_owned()).into_iter().collect()
+            warnings.into_iter().map(str::to_owned).collect()
         })
     }
 

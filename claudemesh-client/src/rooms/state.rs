@@ -30,6 +30,17 @@ fn key(text: &str) -> Result<StateKey, Error> {
         .map_err(|error| unfit(&error).with_hint("keys have 1 to 256 bytes and no control characters"))
 }
 
+/// What a change that was made before is answered from.
+pub(crate) fn about(
+    db: &Connection,
+    ground: &Ground,
+    topic: Option<&str>,
+    key: String,
+    compares: bool,
+) -> Result<About, Error> {
+    Ok(About { place: ground.place(db, topic)?, key, compares })
+}
+
 fn plan(
     place: Place,
     name: String,

@@ -28,6 +28,18 @@ pub(crate) enum Step {
     Complete,
 }
 
+impl Step {
+    /// What requests of this step are called.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Create => "task_create",
+            Self::Claim => "task_claim",
+            Self::Release => "task_release",
+            Self::Complete => "task_complete",
+        }
+    }
+}
+
 pub(crate) fn create(db: &Connection, ground: &Ground, request: &api::TaskCreate) -> Result<Plan<About>, Error> {
     let place = ground.writable(db, request.topic.as_deref())?;
     let id = super::id_or_new(request.id.as_deref(), ground.now)?;
@@ -46,6 +58,12 @@ pub(crate) fn create(db: &Connection, ground: &Ground, request: &api::TaskCreate
     Ground::plan(place.log, record, About { place, id, step: Step::Create }).map(|plan| plan.known(known.is_some()))
 }
 
+/// What a change that was made before is answered from.
+pub(crate) fn about(db: &Connection, ground: &Ground, id: &str, step: Step) -> Result<About, Error> {
+    let (place, row) = find(db, ground, id)?;
+    Ok(About { place, id: row.id, step })
+}
+
 /// A change of a task, checked against what is known here; the log decides.
 pub(crate) fn change(
     db: &Connection,
@@ -62,7 +80,12 @@ pub(crate) fn change(
     }
     let record: RoomRecord = match (step, row.status, held) {
         (Step::Claim, TaskStatus::Open, _) if row.assignee.is_some_and(|member| member != ground.own) => {
-            return Err(refuse(ground, &row, "is for somebody else"));
+            let whose = row.assignee.map(|member| ground.member_ref(&member).name).unwrap_or_default();
+            return Err(Error::new(
+                ErrorKind::Refused,
+                format!("the task {:?} is for {whose}: nobody else may claim it", super::beginning(&row.title)),
+            )
+            .with_hint("see `claudemesh task list --state open` for others"));
         }
         (Step::Claim, TaskStatus::Open, _) => TaskClaimed { id, session: request.session.clone() }.into(),
         (Step::Release, TaskStatus::Claimed, Some(claim)) => TaskReleased { id, fence: claim.fence }.into(),
@@ -80,18 +103,32 @@ pub(crate) fn change(
     Ground::plan(place.log, record, About { place, id, step }).map(|plan| plan.ordered(true))
 }
 
+/// Why it cannot be: something else happened before.
 fn refuse(ground: &Ground, row: &TaskRow, what: &str) -> Error {
-    let state = match row.status {
-        TaskStatus::Done => "is done".to_owned(),
-        TaskStatus::Blocked => format!("waits for {} other tasks", row.waits_for.len()),
-        TaskStatus::Claimed => {
-            let by = row.claim.as_ref().map(|claim| ground.member_ref(&claim.member).name).unwrap_or_default();
-            format!("is claimed by {by}")
+    let others = || "`claudemesh task list --state open` shows what can be claimed".to_owned();
+    let (state, hint) = match (row.status, &row.claim) {
+        (TaskStatus::Done, _) => ("is done".to_owned(), format!("`claudemesh task show {}` tells by whom", row.id)),
+        (TaskStatus::Blocked, _) => {
+            let (count, s) = (row.waits_for.len(), if row.waits_for.len() == 1 { "" } else { "s" });
+            (
+                format!("waits for {count} other task{s}"),
+                format!("`claudemesh task show {}` names what it comes after", row.id),
+            )
         }
-        TaskStatus::Open => what.to_owned(),
+        (TaskStatus::Claimed, Some(claim)) if claim.member == ground.own => {
+            let session = claim.session.as_deref().unwrap_or(crate::DEFAULT_SESSION);
+            (
+                format!("is claimed by you, in session {session} under fence {}", claim.fence),
+                format!("it is yours: `claudemesh task complete {} --fence {}` when it is done", row.id, claim.fence),
+            )
+        }
+        (TaskStatus::Claimed, claim) => {
+            let by = claim.as_ref().map(|claim| ground.member_ref(&claim.member).name).unwrap_or_default();
+            (format!("is claimed by {by}"), others())
+        }
+        (TaskStatus::Open, _) => (what.to_owned(), format!("see `claudemesh task show {}`", row.id)),
     };
-    Error::new(ErrorKind::Conflict, format!("the task {:?} {state}", super::beginning(&row.title)))
-        .with_hint("see `claudemesh task list`")
+    Error::new(ErrorKind::Conflict, format!("the task {:?} {state}", super::beginning(&row.title))).with_hint(hint)
 }
 
 /// The answer once the change is in the log, at `at`.
@@ -99,7 +136,10 @@ pub(crate) fn changed(db: &Connection, ground: &Ground, about: &About, at: Recor
     let row =
         task::task(db, about.place.room, &about.id).map_err(db_error)?.ok_or_else(|| absent(&about.id.to_string()))?;
     let known = about.step == Step::Create && at == RecordAt::default();
-    if known || view::took_effect(db, about.place.room, at).map_err(db_error)? {
+    let took_effect = known || view::took_effect(db, about.place.room, at).map_err(db_error)?;
+    // Between a claim and its answer, which may be asked for later, it may have been taken away.
+    let holds = about.step != Step::Claim || row.claim.as_ref().is_some_and(|claim| claim.at == at);
+    if took_effect && holds {
         return Ok(show(ground, about.place.topic.clone(), row));
     }
     Err(refuse(ground, &row, "was changed by somebody else"))
@@ -109,47 +149,46 @@ fn absent(text: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no task {text}")).with_hint("see `claudemesh task list`")
 }
 
-fn all(db: &Connection, ground: &Ground, room: Option<i64>) -> Result<Vec<TaskRow>, Error> {
-    let filter =
-        TaskFilter { mesh: ground.mesh, room, status: None, assignee: None, claimant: None, limit: usize::MAX };
-    task::tasks(db, &filter).map_err(db_error)
-}
-
 fn find_in(db: &Connection, ground: &Ground, place: &Place, text: &str) -> Result<TaskRow, Error> {
-    if let Ok(id) = text.parse::<MessageId>() {
-        return task::task(db, place.room, &id).map_err(db_error)?.ok_or_else(|| absent(text));
-    }
-    pick(all(db, ground, Some(place.room))?, text)
+    let id = named(db, ground, Some(place.room), text)?.1;
+    task::task(db, place.room, &id).map_err(db_error)?.ok_or_else(|| absent(text))
 }
 
 /// A task of any room, by its id or the beginning of it.
 pub(crate) fn find(db: &Connection, ground: &Ground, text: &str) -> Result<(Place, TaskRow), Error> {
-    let row = pick(all(db, ground, None)?, text)?;
+    let (room, id) = named(db, ground, None, text)?;
+    let row = task::task(db, room, &id).map_err(db_error)?.ok_or_else(|| absent(text))?;
     let own = ground.mesh_room(db)?;
-    if row.room == own.room {
+    if room == own.room {
         return Ok((own, row));
     }
     let topics = ground.topics(db)?;
-    let topic = topics.into_iter().find(|topic| topic.room == Some(row.room)).ok_or_else(|| absent(text))?;
-    Ok((Place { log: topic.log, room: row.room, topic: Some(topic.name) }, row))
+    let topic = topics.into_iter().find(|topic| topic.room == Some(room)).ok_or_else(|| absent(text))?;
+    Ok((Place { log: topic.log, room, topic: Some(topic.name) }, row))
 }
 
-fn pick(rows: Vec<TaskRow>, text: &str) -> Result<TaskRow, Error> {
+/// The one task that a text names, in one room or in any.
+fn named(db: &Connection, ground: &Ground, room: Option<i64>, text: &str) -> Result<(i64, MessageId), Error> {
     let wanted = text.to_ascii_lowercase();
     if wanted.len() < 8 {
         return Err(Error::new(ErrorKind::Usage, format!("{text:?} is too short to name a task"))
             .with_hint("use its id, or 8 or more of its last or first digits"));
     }
-    let fits = |row: &TaskRow| {
-        let id = row.id.to_string();
-        id.starts_with(&wanted) || id.ends_with(&wanted)
+    let exact: Option<MessageId> = wanted.parse().ok();
+    let fits = |id: &MessageId| match exact {
+        Some(exact) => *id == exact,
+        None => {
+            let id = id.to_string();
+            id.starts_with(&wanted) || id.ends_with(&wanted)
+        }
     };
-    let mut found: Vec<TaskRow> = rows.into_iter().filter(fits).collect();
-    match (found.pop(), found.is_empty()) {
-        (Some(row), true) => Ok(row),
-        (Some(_), false) => Err(Error::new(ErrorKind::Ambiguous, format!("{text:?} fits several tasks"))
+    let mut found = task::ids(db, ground.mesh, room, exact.as_ref()).map_err(db_error)?;
+    found.retain(|(_, id)| fits(id));
+    match found[..] {
+        [one] => Ok(one),
+        [] => Err(absent(text)),
+        _ => Err(Error::new(ErrorKind::Ambiguous, format!("{text:?} fits several tasks"))
             .with_hint("use more digits of its id")),
-        (None, _) => Err(absent(text)),
     }
 }
 

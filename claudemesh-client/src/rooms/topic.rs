@@ -70,6 +70,20 @@ pub(crate) fn one(db: &Connection, ground: &Ground, text: &str, session: Option<
     show(db, ground, ground.topic(db, text)?, session)
 }
 
+/// What cannot be read here yet, that of the whole mesh first.
+pub(crate) fn missing(db: &Connection, ground: &Ground) -> Result<Vec<api::MissingEpochs>, Error> {
+    let mut missing = Vec::new();
+    if let Some(epochs) = ground.missing.get(&LogId::of_mesh(&ground.id)) {
+        missing.push(api::MissingEpochs { topic: None, epochs: epochs.clone() });
+    }
+    for topic in ground.topics(db)? {
+        if let Some(epochs) = ground.missing.get(&topic.log) {
+            missing.push(api::MissingEpochs { topic: Some(topic.name), epochs: epochs.clone() });
+        }
+    }
+    Ok(missing)
+}
+
 fn show(db: &Connection, ground: &Ground, topic: TopicRow, session: Option<&str>) -> Result<api::Topic, Error> {
     let news = news(db, topic.room, session.unwrap_or(crate::DEFAULT_SESSION)).map_err(db_error)?;
     Ok(api::Topic {
@@ -155,6 +169,7 @@ pub(crate) fn change(
 ) -> Result<Plan<(TopicRow, MemberId)>, Error> {
     let row = ground.topic(db, topic)?;
     ground.joined(db, topic)?;
+    ground.inside(&row)?;
     let member = ground.member(member)?;
     if row.role != TopicRole::Lead && (row.private || !ground.is_admin) && member != ground.own {
         return Err(Error::new(ErrorKind::Refused, format!("only leads of #{} change its members", row.name))

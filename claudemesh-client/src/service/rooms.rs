@@ -5,7 +5,8 @@ use super::{Call, MeshSelector};
 use crate::api;
 
 /// Hands the table to a macro. A call has a name, a request, an answer, a route and a manner: `near` asks what is known
-/// here, `far` goes through the broker, `waits` takes as long as its request says (`wait_ms`).
+/// here, `far` goes through the broker, `once` too, under a name (`request_id`) under which it may be repeated, `waits`
+/// takes as long as its request says (`wait_ms`).
 macro_rules! room_calls {
     ($make:ident) => {
         $make! {
@@ -48,11 +49,11 @@ macro_rules! room_calls {
             /// The value of a key.
             state_get(StateKey) -> StateEntry, "/v1/state/get", near;
             /// Sets a key, also under the condition that nobody has changed it.
-            state_set(StateSet) -> StateEntry, "/v1/state/set", far;
+            state_set(StateSet) -> StateEntry, "/v1/state/set", once;
             /// Keys and values, or changes.
             state_list(StateQuery) -> StateEntries, "/v1/state", waits;
             /// Deletes a key.
-            state_delete(StateDelete) -> StateEntry, "/v1/state/delete", far;
+            state_delete(StateDelete) -> StateEntry, "/v1/state/delete", once;
             /// Remembers a text.
             remember(Remember) -> Memory, "/v1/memory/remember", far;
             /// Finds memories.
@@ -64,11 +65,11 @@ macro_rules! room_calls {
             /// Tasks.
             tasks(TaskQuery) -> Tasks, "/v1/tasks", near;
             /// Claims a task: of all who try, one gets it.
-            task_claim(TaskChange) -> Task, "/v1/tasks/claim", far;
+            task_claim(TaskChange) -> Task, "/v1/tasks/claim", once;
             /// Gives a claimed task back.
-            task_release(TaskChange) -> Task, "/v1/tasks/release", far;
+            task_release(TaskChange) -> Task, "/v1/tasks/release", once;
             /// Completes a claimed task.
-            task_complete(TaskChange) -> Task, "/v1/tasks/complete", far;
+            task_complete(TaskChange) -> Task, "/v1/tasks/complete", once;
             /// Gives the mesh what a template has: groups, topics, state, hints.
             template(TemplateApply) -> TemplateApplied, "/v1/template", far;
         }

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::load::{corrupt, rows};
 use super::write::now_ms;
-use super::{db_error, view};
+use super::{db_error, request, view};
 use crate::error::Error;
 
 /// Entries of one log at most; the rows of a log lie together.
@@ -98,11 +98,12 @@ pub(super) fn apply(tx: &Connection, mesh: i64, change: &Change, rows: &mut LogR
             .prepare_cached("INSERT OR REPLACE INTO log_flight (log, seq, data) VALUES (?1, ?2, ?3)")?
             .execute(params![rows.row(tx, mesh, log)?, number(flight.seq), codec::encode(flight)])
             .map(drop),
-        Change::LogDone { log, seq, tickets } => {
+        Change::LogDone { log, seq, tickets, queued, offset } => {
             tx.prepare_cached("DELETE FROM log_flight WHERE log = ?1 AND seq = ?2")?
                 .execute([rows.row(tx, mesh, log)?, number(*seq)])?;
             let mut sql = tx.prepare_cached("DELETE FROM log_queue WHERE mesh = ?1 AND ticket = ?2")?;
-            tickets.iter().try_for_each(|ticket| sql.execute(params![mesh, number(*ticket)]).map(drop))
+            queued.iter().try_for_each(|ticket| sql.execute(params![mesh, number(*ticket)]).map(drop))?;
+            request::end(tx, mesh, tickets, *offset)
         }
         _ => Ok(()),
     }
@@ -304,4 +305,4 @@ pub(super) fn forget(tx: &Connection, which: &str, mesh: i64) -> rusqlite::Resul
 }
 
 /// Tables of logs with a column for the mesh.
-pub(super) const TABLES: [&str; 3] = ["log", "log_queue", "directory"];
+pub(super) const TABLES: [&str; 4] = ["log", "log_queue", "directory", "request"];

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/003_views.sql"),
     include_str!("migrations/004_flights.sql"),
     include_str!("migrations/005_life.sql"),
+    include_str!("migrations/006_requests.sql"),
 ];
 
 /// Pages of the write-ahead log before they move to the database.

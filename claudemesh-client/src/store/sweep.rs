@@ -37,6 +37,7 @@ impl Store {
                 tx.execute(sql, [old]).map_err(db_error)?;
             }
             super::view::notification::sweep(&tx, old).map_err(db_error)?;
+            super::request::sweep(&tx, now_ms).map_err(db_error)?;
             tx.execute(
                 "DELETE FROM event WHERE kind <> 1
                  AND position < (SELECT position FROM event ORDER BY position DESC LIMIT 1 OFFSET 100000)",

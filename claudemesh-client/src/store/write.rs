@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::log::{self, LogRows};
 use super::view::search;
-use super::{Extra, State, db_error};
+use super::{Extra, State, db_error, request};
 use crate::error::Error;
 
 type Lane = (i64, [u8; 32], u64);
@@ -287,6 +287,7 @@ fn apply_extra(tx: &Connection, mesh: i64, extra: &Extra) -> rusqlite::Result<()
             .prepare_cached("INSERT OR IGNORE INTO fingerprint (mesh, id, hash) VALUES (?1, ?2, ?3)")?
             .execute(params![mesh, id, hash])
             .map(drop),
+        Extra::Request { id, hash, ticket } => request::begin(tx, mesh, id, hash, *ticket),
         Extra::Invite { id, link } => tx
             .prepare_cached("INSERT OR REPLACE INTO invite (mesh, id, link) VALUES (?1, ?2, ?3)")?
             .execute(params![mesh, id, link])

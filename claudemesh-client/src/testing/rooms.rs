@@ -1,6 +1,6 @@
 //! Conversations and shared knowledge of the far end: the real records and the real views, over a log that is only a count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use claudemesh_core::log::Record;
@@ -9,6 +9,7 @@ use claudemesh_core::record::{RoomRecord, TopicMember, TopicRole};
 use claudemesh_core::{DeviceId, LogId, MemberId, MeshId};
 use futures_util::FutureExt;
 use rusqlite::{Connection, params};
+use serde_json::{Value, json};
 
 use super::{Fake, FakeMesh, State};
 use crate::api;
@@ -24,6 +25,8 @@ use crate::template::Template;
 pub(super) struct Folded {
     db: Connection,
     tails: BTreeMap<LogId, u64>,
+    /// Requests that the caller named, and where they were written.
+    named: BTreeMap<String, (Value, RecordAt)>,
 }
 
 /// Records are written in the name of a member.
@@ -41,7 +44,7 @@ impl Folded {
             [mesh.as_bytes()],
         )
         .map_err(db_error)?;
-        let folded = Self { db, tails: BTreeMap::new() };
+        let folded = Self { db, tails: BTreeMap::new(), named: BTreeMap::new() };
         folded.follow(LogId::of_mesh(&mesh), true)?;
         folded.follow(LogId::of_general(&mesh), true)?;
         Ok(folded)
@@ -99,6 +102,8 @@ impl FakeMesh {
             is_admin: people.get(&own).is_some_and(|person| person.is_admin),
             people: Arc::new(people),
             missing: Arc::default(),
+            gaps: BTreeMap::new(),
+            shut: BTreeSet::new(),
             now,
         })
     }
@@ -124,6 +129,18 @@ impl State {
         let ground = mesh.ground(now)?;
         let rooms = mesh.rooms(&ground)?;
         Ok((ground, rooms))
+    }
+}
+
+impl State {
+    /// Whom an address reaches: the members of a group, or the one it names.
+    pub(super) fn reached(&mut self, mesh: MeshSelector<'_>, address: &str) -> Result<Vec<String>, Error> {
+        if !address.starts_with('@') {
+            return Ok(vec![address.split('/').next().unwrap_or(address).to_owned()]);
+        }
+        let (ground, rooms) = self.grounded(mesh)?;
+        let members = group::reached(&rooms.db, &ground, &group::path(address)?)?;
+        Ok(members.iter().map(ToString::to_string).collect())
     }
 }
 
@@ -188,6 +205,50 @@ impl Fake {
             })
         }
         .boxed()
+    }
+}
+
+/// A request under the name its caller gave it, if any.
+type Named = (Option<String>, Value);
+
+impl Fake {
+    /// As [`Fake::make`], of what is made once under its name.
+    fn make_once<'a, A, T: Send + 'a>(
+        &'a self,
+        mesh: MeshSelector<'a>,
+        (name, asked): Named,
+        about: impl FnOnce(&Connection, &Ground) -> Result<A, Error> + Send + 'a,
+        plan: impl FnOnce(&Connection, &Ground) -> Result<Plan<A>, Error> + Send + 'a,
+        answer: impl FnOnce(&Connection, &Ground, &A, RecordAt) -> Result<T, Error> + Send + 'a,
+    ) -> Call<'a, T> {
+        async move {
+            self.answer(|state| {
+                let (ground, rooms) = state.grounded(mesh)?;
+                if let Some((known, at)) = name.as_ref().and_then(|name| rooms.named.get(name)) {
+                    if *known != asked {
+                        return Err(Error::new(ErrorKind::Conflict, "something else was asked for under this id"));
+                    }
+                    return answer(&rooms.db, &ground, &about(&rooms.db, &ground)?, *at);
+                }
+                let Plan { log, record, about, .. } = plan(&rooms.db, &ground)?;
+                let at = rooms.write(&ground, &ground.author(&ground.own), log, record)?;
+                rooms.named.extend(name.map(|name| (name, (asked, at))));
+                answer(&rooms.db, &ground, &about, at)
+            })
+        }
+        .boxed()
+    }
+
+    fn step<'a>(&'a self, mesh: MeshSelector<'a>, mut request: api::TaskChange, step: Step) -> Call<'a, api::Task> {
+        let named = (request.request_id.take(), json!([step.name(), request]));
+        let id = request.id.clone();
+        self.make_once(
+            mesh,
+            named,
+            move |db, ground| task::about(db, ground, &id, step),
+            move |db, ground| task::change(db, ground, &request, step),
+            task::changed,
+        )
     }
 }
 
@@ -368,8 +429,11 @@ impl Rooms for Fake {
         self.ask(mesh, move |db, ground| state::get(db, ground, &request))
     }
 
-    fn state_set<'a>(&'a self, mesh: MeshSelector<'a>, request: api::StateSet) -> Call<'a, api::StateEntry> {
-        self.make(mesh, move |db, ground| state::set(db, ground, &request), state::changed)
+    fn state_set<'a>(&'a self, mesh: MeshSelector<'a>, mut request: api::StateSet) -> Call<'a, api::StateEntry> {
+        let named = (request.request_id.take(), json!(["state_set", request]));
+        let (key, topic, compares) = (request.key.clone(), request.topic.clone(), request.expect.is_some());
+        let about = move |db: &_, ground: &_| state::about(db, ground, topic.as_deref(), key, compares);
+        self.make_once(mesh, named, about, move |db, ground| state::set(db, ground, &request), state::changed)
     }
 
     fn state_list<'a>(&'a self, mesh: MeshSelector<'a>, query: api::StateQuery) -> Call<'a, api::StateEntries> {
@@ -384,8 +448,11 @@ impl Rooms for Fake {
         .boxed()
     }
 
-    fn state_delete<'a>(&'a self, mesh: MeshSelector<'a>, request: api::StateDelete) -> Call<'a, api::StateEntry> {
-        self.make(mesh, move |db, ground| state::delete(db, ground, &request), state::changed)
+    fn state_delete<'a>(&'a self, mesh: MeshSelector<'a>, mut request: api::StateDelete) -> Call<'a, api::StateEntry> {
+        let named = (request.request_id.take(), json!(["state_delete", request]));
+        let (key, topic, compares) = (request.key.clone(), request.topic.clone(), request.expect.is_some());
+        let about = move |db: &_, ground: &_| state::about(db, ground, topic.as_deref(), key, compares);
+        self.make_once(mesh, named, about, move |db, ground| state::delete(db, ground, &request), state::changed)
     }
 
     fn remember<'a>(&'a self, mesh: MeshSelector<'a>, request: api::Remember) -> Call<'a, api::Memory> {
@@ -411,15 +478,15 @@ impl Rooms for Fake {
     }
 
     fn task_claim<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TaskChange) -> Call<'a, api::Task> {
-        self.make(mesh, move |db, ground| task::change(db, ground, &request, Step::Claim), task::changed)
+        self.step(mesh, request, Step::Claim)
     }
 
     fn task_release<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TaskChange) -> Call<'a, api::Task> {
-        self.make(mesh, move |db, ground| task::change(db, ground, &request, Step::Release), task::changed)
+        self.step(mesh, request, Step::Release)
     }
 
     fn task_complete<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TaskChange) -> Call<'a, api::Task> {
-        self.make(mesh, move |db, ground| task::change(db, ground, &request, Step::Complete), task::changed)
+        self.step(mesh, request, Step::Complete)
     }
 
     fn template<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TemplateApply) -> Call<'a, api::TemplateApplied> {

@@ -71,6 +71,7 @@ impl Service for Fake {
                 warnings: mesh.warnings.clone(),
                 last_error: None,
                 hints: None,
+                missing: Vec::new(),
             });
             Ok(api::Status {
                 version: env!("CARGO_PKG_VERSION").into(),
@@ -202,6 +203,8 @@ impl Service for Fake {
     fn send<'a>(&'a self, mesh: MeshSelector<'a>, request: api::SendRequest) -> Call<'a, api::Sent> {
         let call = move |state: &mut State| {
             let (fresh, confirmed) = (state.uuid(), state.confirmed);
+            let reached: Vec<_> =
+                request.to.iter().map(|address| state.reached(mesh, address)).collect::<Result<_, _>>()?;
             let mesh = state.mesh(mesh)?;
             let id = request.id.clone().unwrap_or(fresh);
             if let Some(sent) = mesh.sent.iter().find(|sent| sent.status.id == id) {
@@ -215,8 +218,8 @@ impl Service for Fake {
                 return Err(Error::new(ErrorKind::Usage, "the text is empty"));
             }
             let mut recipients = Vec::new();
-            for address in &request.to {
-                let member = mesh.find(address.split('/').next().unwrap_or(address))?;
+            for name in reached.iter().flatten() {
+                let member = mesh.find(name)?;
                 recipients.push(api::RecipientStatus {
                     member: api::MemberRef { id: member.id.clone(), name: member.name.clone() },
                     device: member.devices.first().cloned().unwrap_or_default(),

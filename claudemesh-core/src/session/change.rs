@@ -192,8 +192,12 @@ pub enum Change {
         log: LogId,
         /// Its per-log seq.
         seq: u64,
-        /// Records that are not to be written any more, of those queued by themselves.
+        /// The tickets of its records, in their order; none when they go into another entry.
         tickets: Vec<u64>,
+        /// Those of them that were queued by themselves.
+        queued: Vec<u64>,
+        /// The entry's offset; none when it was refused for good.
+        offset: Option<u64>,
     },
     /// What the user set as own presence.
     OwnStatus {
@@ -290,10 +294,10 @@ impl Snapshot {
             Change::LogInFlight { log, flight } => {
                 self.log(log).in_flight.insert(flight.seq, flight.clone());
             }
-            Change::LogDone { log, seq, tickets } => {
+            Change::LogDone { log, seq, queued, .. } => {
                 let log = self.log(log);
                 log.in_flight.remove(seq);
-                log.queue.retain(|ticket, _| !tickets.contains(ticket));
+                log.queue.retain(|ticket, _| !queued.contains(ticket));
             }
             Change::OwnStatus { status } => self.own_status = Some(status.clone()),
             Change::Inbox(_) | Change::Read { .. } | Change::LogCompacted { .. } => {}

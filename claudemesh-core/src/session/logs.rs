@@ -144,10 +144,36 @@ impl Logs {
     }
 }
 
+/// What keeps a device from reading all of a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogGaps {
+    /// Some entries do not open yet: a member hands on what opens them.
+    pub sealed: bool,
+    /// Some entries never will: the log's history is not for newcomers.
+    pub withheld: bool,
+}
+
 impl Session {
-    /// Epochs of a log that were committed and that this device cannot read yet.
+    /// Epochs of a log that were committed and that this device cannot read yet. Past ones of a log whose history is not
+    /// for newcomers are not among them: nobody hands those on.
     pub fn missing_epochs(&self, log: &LogId) -> impl Iterator<Item = u64> + '_ {
-        self.logs.logs.get(log).into_iter().flat_map(|log| log.reader.keys().missing())
+        self.logs.logs.get(log).into_iter().flat_map(|log| {
+            let first = log.first_to_come();
+            log.reader.keys().missing().filter(move |epoch| *epoch >= first)
+        })
+    }
+
+    /// What keeps this device from reading all of a log.
+    #[must_use]
+    pub fn log_gaps(&self, log: &LogId) -> LogGaps {
+        let Some(log) = self.logs.logs.get(log) else { return LogGaps::default() };
+        let first = log.first_to_come();
+        // Epochs grow with the offset.
+        let (oldest, newest) = (log.sealed.values().next(), log.sealed.values().next_back());
+        LogGaps {
+            withheld: oldest.is_some_and(|at| at.epoch < first),
+            sealed: newest.is_some_and(|at| at.epoch >= first),
+        }
     }
 
     /// The logs that are followed.
@@ -165,6 +191,18 @@ impl Session {
     /// Members of a private log who left it and can read it until its next epoch, as far as this device was told.
     pub fn log_leavers(&self, log: &LogId) -> impl Iterator<Item = MemberId> + '_ {
         self.logs.logs.get(log).into_iter().flat_map(|log| log.leavers.iter().copied())
+    }
+
+    /// The logs that are not open to this device, as far as the broker has said: it was shut out, or nobody has let it in
+    /// yet. What is written to them waits until somebody does.
+    pub fn shut_out(&self) -> impl Iterator<Item = LogId> + '_ {
+        self.logs.logs.iter().filter(|(_, log)| log.link.shut).map(|(id, _)| *id)
+    }
+
+    /// The number of the record that was queued last.
+    #[must_use]
+    pub fn last_ticket(&self) -> u64 {
+        self.logs.next_ticket - 1
     }
 
     /// The history policy of a log, as far as it is known here.
@@ -306,7 +344,7 @@ impl Session {
 
     pub(super) fn on_followed(&mut self, id: &LogId) {
         let Some(log) = self.logs.open(id) else { return };
-        (log.link.asks, log.link.followed) = (false, true);
+        (log.link.asks, log.link.followed, log.link.shut) = (false, true, false);
     }
 
     pub(super) fn on_follow_error<R: CryptoRng>(&mut self, id: &LogId, error: &wire::Error, cx: &mut Context<'_, R>) {
@@ -316,7 +354,10 @@ impl Session {
             // A log that nobody has written yet: the first commit makes it.
             ErrorCode::UnknownLog if log.past.0.is_empty() => log.link.followed = true,
             // A private log whose secret is not wrapped to this device yet.
-            ErrorCode::Forbidden => log.link.retry_at = Some(cx.now.plus(KNOCK_AFTER)),
+            ErrorCode::Forbidden => {
+                log.link.shut = true;
+                log.link.retry_at = Some(cx.now.plus(KNOCK_AFTER));
+            }
             code if code.is_retryable() => {
                 log.link.retry_at = Some(cx.now.plus(error.retry_after_ms.unwrap_or(RETRY_AFTER)));
             }

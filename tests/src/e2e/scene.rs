@@ -28,6 +28,17 @@ impl Scene {
         Self { folder: tempfile::Builder::new().prefix("cm-").tempdir().expect("a folder can be made") }
     }
 
+    /// An empty folder in memory, where there is one: for what dies with processes and not with the power, and has much to
+    /// write.
+    ///
+    /// # Panics
+    /// None can be made.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        let folder = tempfile::Builder::new().prefix("cm-").tempdir_in("/dev/shm");
+        folder.map_or_else(|_| Self::new(), |folder| Self { folder })
+    }
+
     /// The folder.
     #[must_use]
     pub fn path(&self) -> &Path {

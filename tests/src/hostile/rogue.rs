@@ -24,6 +24,10 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use super::{Town, within};
 
+mod spy;
+
+pub use spy::Spy;
+
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 fn rng() -> UnwrapErr<getrandom::SysRng> {

@@ -90,6 +90,46 @@ fn a_full_disk_of_the_broker_delays_and_loses_nothing() {
 }
 
 #[test]
+fn a_full_disk_takes_no_post_and_no_state_and_keeps_what_was_there() {
+    let scene = Scene::new();
+    let Some(disk) = Mount::disk(&scene.join("alice"), 8 * 1024) else { return };
+    let broker = scene.broker();
+    let alice = scene.person("alice").within(&disk);
+    alice.ok(&["up", "--name", "alice", "--broker", &broker.url()]);
+    let bob = scene.guest("bob", &alice);
+    alice.ok(&["topic", "post", "general", "before"]);
+    alice.ok(&["state", "set", "k", "1"]);
+    disk.fill();
+    let long = "x".repeat(60_000);
+    for args in [
+        &["topic", "post", "general", &long, "--json"][..],
+        &["state", "set", "k", &long, "--json"],
+        &["remember", &long, "--json"],
+        &["task", "create", "title", "--body", &long, "--json"],
+    ] {
+        let refused = until("the disk is full", || {
+            let ran = alice.run(args);
+            (ran.code != Some(0)).then_some(ran)
+        });
+        let error = refused.fails(8, "unwritable");
+        assert!(error["error"]["hint"].as_str().unwrap().contains("free space"), "{error}");
+    }
+    disk.free();
+    until("there is room again", || {
+        (alice.run(&["topic", "post", "general", "after", "--json"]).code == Some(0)).then_some(())
+    });
+    alice.ok(&["state", "set", "k", "2"]);
+    until("bob sees both", || (bob.ok(&["state", "get", "k"])["value"] == 2).then_some(()));
+    let posts = until("bob reads on", || {
+        let posts = bob.ok(&["topic", "history", "general", "--limit", "1000"])["posts"].as_array()?.clone();
+        posts.iter().any(|post| post["body"] == "after").then_some(posts)
+    });
+    // What was refused may not turn up later; what was taken is there once.
+    let short = posts.iter().filter(|post| post["body"] != long.as_str());
+    assert_eq!(short.map(|post| &post["body"]).collect::<Vec<_>>(), ["before", "after"]);
+}
+
+#[test]
 fn a_home_without_room_to_start_says_so() {
     let scene = Scene::new();
     let Some(tiny) = Mount::disk(&scene.join("tiny"), 64) else { return };

@@ -92,6 +92,9 @@ impl<F: Folds> Logic<F> {
             };
         }
         let at = (append.mesh, append.log);
+        if self.cache.logs.get(&at).is_some_and(|log| !log.fold.admits(&append.author)) {
+            return Err(Refusal::Forbidden.into());
+        }
         let (tail, chain) = self.cache.logs.get(&at).map_or((0, genesis(&append.log)), |log| (log.tail, log.chain));
         if append.expected_tail.is_some_and(|expected| expected != tail) {
             return Err(Refusal::OffsetMoved.into());

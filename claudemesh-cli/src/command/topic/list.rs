@@ -2,10 +2,9 @@
 
 use claudemesh_client::api::{Topic, TopicsQuery};
 
-use super::super::{Outcome, time, word};
+use super::super::{Outcome, incomplete, time, word};
 use super::title;
 use crate::app::App;
-use crate::output::Tone;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,9 +31,7 @@ pub(super) async fn run(app: &mut App, args: Args) -> Outcome {
     app.output.show(&topics, |page| {
         page.table(&["TOPIC", "UNREAD", "MENTIONS", "YOU", "LAST POST", "PURPOSE"], &rows);
         for topic in topics.topics.iter().filter(|topic| !topic.missing_epochs.is_empty()) {
-            let text =
-                format!("the key to a part of {} is not here yet; a member who has it hands it on", title(topic));
-            page.labelled(Tone::Warning, "incomplete", &text);
+            incomplete(page, &title(topic), &topic.missing_epochs);
         }
     })
 }

@@ -43,6 +43,7 @@ impl Handle {
         shared.note_faults(&session);
         // Nothing more arrives for a mesh that has ended.
         shared.caught_up.send_replace(session.is_halted());
+        shared.note_gaps(&session);
         let (orders, queue) = mpsc::channel(1024);
         let (events, incoming) = mpsc::channel(1024);
         let driver = Driver {

@@ -1,8 +1,10 @@
 //! What a driver tells whoever looks, without being asked.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use claudemesh_core::LogId;
 use claudemesh_core::session::{Fault, Session};
 use tokio::sync::{broadcast, watch};
 
@@ -23,6 +25,10 @@ pub(crate) struct Shared {
     removed: AtomicBool,
     closed: AtomicBool,
     arrangement: AtomicU64,
+    /// Whether entries of the mesh's own log wait for a secret.
+    incomplete: AtomicBool,
+    /// Logs that the broker says are not open to this device.
+    shut: Mutex<BTreeSet<LogId>>,
     last_error: Mutex<Option<String>>,
     warnings: Mutex<Vec<&'static str>>,
 }
@@ -39,6 +45,8 @@ impl Shared {
             removed: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             arrangement: AtomicU64::new(0),
+            incomplete: AtomicBool::new(false),
+            shut: Mutex::default(),
             last_error: Mutex::default(),
             warnings: Mutex::default(),
         }
@@ -72,6 +80,21 @@ impl Shared {
             [(&self.clock_skew, Fault::ClockSkew), (&self.removed, Fault::Removed), (&self.closed, Fault::MeshClosed)]
         {
             flag.store(session.faults().any(|fault| fault == noted), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether older parts of what the whole mesh shares cannot be read here yet.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.incomplete.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_gaps(&self, session: &Session) {
+        let gaps = session.log_gaps(&LogId::of_mesh(&session.mesh()));
+        self.incomplete.store(gaps.sealed, Ordering::Relaxed);
+        let mut known = self.shut.lock().unwrap_or_else(PoisonError::into_inner);
+        if !session.shut_out().eq(known.iter().copied()) {
+            *known = session.shut_out().collect();
+            self.rearranged();
         }
     }
 

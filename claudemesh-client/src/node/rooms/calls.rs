@@ -3,6 +3,7 @@
 use claudemesh_core::log::directory::RecordAt;
 
 use super::super::Node;
+use super::super::driver::Once;
 use crate::api;
 use crate::rooms::task::Step;
 use crate::rooms::{self, Place};
@@ -86,7 +87,7 @@ impl Rooms for Node {
                 rooms::effective(db, place.room, at)?;
                 post::in_thread(db, ground, place, *id, 50)
             };
-            self.change(&mesh, move |db, ground| post::resolve(db, ground, &request), answer).await
+            self.change(&mesh, None, move |db, ground| post::resolve(db, ground, &request), answer).await
         })
     }
 
@@ -99,7 +100,7 @@ impl Rooms for Node {
                 }
                 topic::one(db, ground, &place.log.to_string(), None)
             };
-            self.change(&mesh, move |db, ground| topic::retention(db, ground, &request), answer).await
+            self.change(&mesh, None, move |db, ground| topic::retention(db, ground, &request), answer).await
         })
     }
 
@@ -154,10 +155,14 @@ impl Rooms for Node {
         })
     }
 
-    fn state_set<'a>(&'a self, mesh: MeshSelector<'a>, request: api::StateSet) -> Call<'a, api::StateEntry> {
+    fn state_set<'a>(&'a self, mesh: MeshSelector<'a>, mut request: api::StateSet) -> Call<'a, api::StateEntry> {
         Box::pin(async move {
             let mesh = self.mesh(mesh).await?;
-            self.change(&mesh, move |db, ground| state::set(db, ground, &request), state::changed).await
+            let once = Once::named(request.request_id.take(), "state_set", &request)?;
+            let (key, topic, compares) = (request.key.clone(), request.topic.clone(), request.expect.is_some());
+            let about = move |db: &_, ground: &_| state::about(db, ground, topic.as_deref(), key, compares);
+            let plan = move |db: &_, ground: &_| state::set(db, ground, &request);
+            self.change_once(&mesh, (once, false), about, plan, state::changed).await
         })
     }
 
@@ -171,10 +176,14 @@ impl Rooms for Node {
         })
     }
 
-    fn state_delete<'a>(&'a self, mesh: MeshSelector<'a>, request: api::StateDelete) -> Call<'a, api::StateEntry> {
+    fn state_delete<'a>(&'a self, mesh: MeshSelector<'a>, mut request: api::StateDelete) -> Call<'a, api::StateEntry> {
         Box::pin(async move {
             let mesh = self.mesh(mesh).await?;
-            self.change(&mesh, move |db, ground| state::delete(db, ground, &request), state::changed).await
+            let once = Once::named(request.request_id.take(), "state_delete", &request)?;
+            let (key, topic, compares) = (request.key.clone(), request.topic.clone(), request.expect.is_some());
+            let about = move |db: &_, ground: &_| state::about(db, ground, topic.as_deref(), key, compares);
+            let plan = move |db: &_, ground: &_| state::delete(db, ground, &request);
+            self.change_once(&mesh, (once, false), about, plan, state::changed).await
         })
     }
 
@@ -182,7 +191,7 @@ impl Rooms for Node {
         Box::pin(async move {
             let mesh = self.mesh(mesh).await?;
             let answer = |db: &_, ground: &_, about: &_, _| memory::remembered(db, ground, about);
-            self.change(&mesh, move |db, ground| memory::remember(db, ground, &request), answer).await
+            self.change(&mesh, None, move |db, ground| memory::remember(db, ground, &request), answer).await
         })
     }
 
@@ -198,14 +207,14 @@ impl Rooms for Node {
         Box::pin(async move {
             let mesh = self.mesh(mesh).await?;
             let answer = |_: &_, _: &_, memory: &api::Memory, _: RecordAt| Ok(memory.clone());
-            self.change(&mesh, move |db, ground| memory::forget(db, ground, &request), answer).await
+            self.change(&mesh, None, move |db, ground| memory::forget(db, ground, &request), answer).await
         })
     }
 
     fn task_create<'a>(&'a self, mesh: MeshSelector<'a>, request: api::TaskCreate) -> Call<'a, api::Task> {
         Box::pin(async move {
             let mesh = self.mesh(mesh).await?;
-            self.change(&mesh, move |db, ground| task::create(db, ground, &request), task::changed).await
+            self.change(&mesh, None, move |db, ground| task::create(db, ground, &request), task::changed).await
         })
     }
 

@@ -68,7 +68,7 @@ async fn compact(store: &Store, mesh: &Active, log: LogId, least: Option<usize>)
     loop {
         let (tail, sealed) = handle.look(move |session| session.log_size(&log)).await?.unwrap_or_default();
         if sealed > 0 {
-            return Err(rooms::incomplete());
+            return Err(incomplete());
         }
         let (offsets, retention) = survey(store, mesh.store_row, log).await?;
         let least = least.unwrap_or(if retention { 1 } else { WORTH });
@@ -87,9 +87,14 @@ async fn compact(store: &Store, mesh: &Active, log: LogId, least: Option<usize>)
                     .with_hint("try again when it is quiet"));
             }
             Ok(Ok(Err(code))) => return Err(refused(code)),
-            Ok(Err(_)) | Err(_) => return Err(pending()),
+            Ok(Err(_)) | Err(_) => return Err(pending(None)),
         }
     }
+}
+
+fn incomplete() -> Error {
+    Error::new(ErrorKind::Refused, "older parts of this cannot be read here yet, and they decide what may go")
+        .with_hint("a member who has their key hands it on when it is online; try again then")
 }
 
 /// What of a log can go, and whether its posts have their time.

@@ -89,7 +89,7 @@ impl Node {
                 let value = json!({ "name": name, "complete": false, "topics": topics });
                 let version = before.map_or_else(|| "0.0".to_owned(), |entry| entry.version);
                 self.set_once(mesh, NOTE, value, &version).await?;
-                self.state_entry(mesh, NOTE).await?.ok_or_else(pending)?
+                self.state_entry(mesh, NOTE).await?.ok_or_else(|| pending(None))?
             }
         };
         let has = entry.value["name"].as_str().unwrap_or_default();
@@ -114,7 +114,7 @@ impl Node {
     /// Sets a key that still has this version; false when it has another one.
     async fn set_once(&self, mesh: &Active, key: &str, value: Value, version: &str) -> Result<bool, Error> {
         let request = api::StateSet { key: key.into(), value, expect: Some(version.into()), ..Default::default() };
-        let set = self.change(mesh, move |db, ground| state::set(db, ground, &request), state::changed).await;
+        let set = self.change(mesh, None, move |db, ground| state::set(db, ground, &request), state::changed).await;
         match set {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
@@ -134,7 +134,7 @@ impl Node {
             return Ok(false);
         }
         let answer = |db: &_, ground: &_, path: &_, _| group::one(db, ground, path);
-        self.change(mesh, move |db, ground| group::change(db, ground, &request, true), answer).await.map(|_| true)
+        self.change(mesh, None, move |db, ground| group::change(db, ground, &request, true), answer).await.map(|_| true)
     }
 
     /// Makes a public topic in this log, or what is missing of it; false when nothing is, or the name is another's.
@@ -157,10 +157,10 @@ impl Node {
             handle.command(Command::OpenLog { log, policy: LogPolicy::OPEN }).await?;
             let info = TopicInfo { name: name.clone(), visibility: Visibility::Public, purpose: purpose.clone() };
             let Plan { record, .. } = Ground::plan(log, info, ())?;
-            self.write(mesh, log, record, PATIENCE).await?.ok_or_else(pending)?;
+            self.write(mesh, log, record, PATIENCE).await?.ok_or_else(|| pending(None))?;
         }
         let Plan { log, record, .. } = Ground::plan(LogId::of_mesh(&mesh.id), Topic { log, name, purpose }, ())?;
-        self.write(mesh, log, record, PATIENCE).await?.ok_or_else(pending)?;
+        self.write(mesh, log, record, PATIENCE).await?.ok_or_else(|| pending(None))?;
         Ok(true)
     }
 }

@@ -9,7 +9,7 @@ use claudemesh_core::session::{Command, LogPolicy};
 use super::{COMPLETION, GLANCE, PATIENCE, audience, pending};
 use crate::api;
 use crate::error::{Error, ErrorKind};
-use crate::node::driver::now;
+use crate::node::driver::{Once, now};
 use crate::node::{Active, Node, wait_ready};
 use crate::rooms::task::Step;
 use crate::rooms::{self, Ground, Plan, group, is_general, post, task, topic};
@@ -24,19 +24,22 @@ impl Node {
     ) -> Result<api::Group, Error> {
         let mesh = self.mesh(mesh).await?;
         let answer = |db: &_, ground: &_, path: &_, _| group::one(db, ground, path);
-        self.change(&mesh, move |db, ground| group::change(db, ground, &request, joined), answer).await
+        self.change(&mesh, None, move |db, ground| group::change(db, ground, &request, joined), answer).await
     }
 
     pub(super) async fn change_task(
         &self,
         mesh: MeshSelector<'_>,
-        request: api::TaskChange,
+        mut request: api::TaskChange,
         step: Step,
     ) -> Result<api::Task, Error> {
         let mesh = self.mesh(mesh).await?;
+        let once = Once::named(request.request_id.take(), step.name(), &request)?;
+        let id = request.id.clone();
+        let about = move |db: &_, ground: &_| task::about(db, ground, &id, step);
         // Whoever claims wants to know at once; what cannot be written now is not promised.
-        wait_ready(self.live(&mesh).await?).await?;
-        self.change(&mesh, move |db, ground| task::change(db, ground, &request, step), task::changed).await
+        let plan = move |db: &_, ground: &_| task::change(db, ground, &request, step);
+        self.change_once(&mesh, (once, true), about, plan, task::changed).await
     }
 
     pub(super) async fn create_topic(&self, mesh: &Active, request: api::TopicCreate) -> Result<api::Topic, Error> {
@@ -57,14 +60,14 @@ impl Node {
         records.extend(others.iter().map(|member| TopicMember { member: *member, role: TopicRole::Member }.into()));
         for record in records {
             let Plan { record, .. } = Ground::plan(log, record, ())?;
-            self.write(mesh, log, record, PATIENCE).await?.ok_or_else(pending)?;
+            self.write(mesh, log, record, PATIENCE).await?.ok_or_else(|| pending(None))?;
         }
         if !others.is_empty() {
             handle.command(Command::InviteToLog { log, members: others }).await?;
         }
         if let Some(announcement) = new.announcement {
             let Plan { log: own_log, record, .. } = Ground::plan(LogId::of_mesh(&mesh.id), announcement, ())?;
-            self.write(mesh, own_log, record, PATIENCE).await?.ok_or_else(pending)?;
+            self.write(mesh, own_log, record, PATIENCE).await?.ok_or_else(|| pending(None))?;
         }
         let id = log.to_string();
         let made = self.ask(mesh, move |db, ground| topic::one(db, ground, &id, None)).await?;
@@ -87,16 +90,12 @@ impl Node {
         // A newcomer learns of the topics there are when it learns the keys of what was written before it came.
         let question = move |db: &_, ground: &Ground| match ground.topic(db, &text) {
             Ok(row) => Ok((Ok(row), ground.own)),
-            Err(error) if ground.missing.contains_key(&LogId::of_mesh(&ground.id)) => Ok((Err(error), ground.own)),
+            Err(error) if ground.waits() => Ok((Err(ground.unless_unread(error)), ground.own)),
             Err(error) => Err(error),
         };
         let wait_ms = COMPLETION.as_millis() as u64;
         let (found, own) = self.ask_until(mesh, wait_ms, question, |(found, _)| found.is_ok()).await?;
-        let row = found.map_err(|error| {
-            Error::new(error.kind(), error.message()).with_hint(
-                "it may be new to you: older parts of the mesh cannot be read here until a member who has their key is online",
-            )
-        })?;
+        let row = found?;
         let log = row.log;
         if !row.followed {
             handle.command(Command::OpenLog { log, policy: LogPolicy::OPEN }).await?;
@@ -104,7 +103,7 @@ impl Node {
         let inside = is_general(&row.name) || (row.followed && row.role != TopicRole::None);
         if !inside {
             let Plan { record, .. } = Ground::plan(log, TopicMember { member: own, role: TopicRole::Member }, ())?;
-            self.write(mesh, log, record, PATIENCE).await?.ok_or_else(pending)?;
+            self.write(mesh, log, record, PATIENCE).await?.ok_or_else(|| pending(None))?;
         }
         self.ask(mesh, move |db, ground| topic::one(db, ground, &name, None)).await
     }
@@ -117,7 +116,7 @@ impl Node {
             wait_ready(handle).await?;
             let change = TopicMember { member: own, role: TopicRole::None };
             let Plan { record, .. } = Ground::plan(place.log, change, ())?;
-            let at = self.write(mesh, place.log, record, PATIENCE).await?.ok_or_else(pending)?;
+            let at = self.write(mesh, place.log, record, PATIENCE).await?.ok_or_else(|| pending(None))?;
             self.ask(mesh, move |db, _| rooms::effective(db, place.room, at)).await?;
         }
         handle.command(Command::CloseLog(place.log)).await?;
@@ -137,7 +136,7 @@ impl Node {
         let text = name.clone();
         let Plan { log, record, about: (row, member), .. } =
             self.ask(mesh, move |db, ground| topic::change(db, ground, &text, &member, role)).await?;
-        let at = self.write(mesh, log, record, PATIENCE).await?.ok_or_else(pending)?;
+        let at = self.write(mesh, log, record, PATIENCE).await?.ok_or_else(|| pending(None))?;
         self.ask(mesh, move |db, ground| rooms::effective(db, rooms::room(db, ground.mesh, &log)?, at)).await?;
         if row.private {
             let mut members = audience(mesh, log).await?.unwrap_or_default();

@@ -230,6 +230,22 @@ pub(crate) fn tasks(db: &Connection, filter: &TaskFilter) -> rusqlite::Result<Ve
     Ok(found)
 }
 
+/// The tasks of a mesh, or of one room, by room and id; only that of one id when it is given.
+pub(crate) fn ids(
+    db: &Connection,
+    mesh: i64,
+    room: Option<i64>,
+    id: Option<&MessageId>,
+) -> rusqlite::Result<Vec<(i64, MessageId)>> {
+    // The id is asked for room by room: there are few rooms and many tasks.
+    let which = if id.is_some() { "AND task.id = ?3" } else { "AND ?3 IS NULL" };
+    let sql = format!(
+        "SELECT task.room, task.id FROM log CROSS JOIN task ON task.room = log.n {which}
+         WHERE log.mesh = ?1 AND (?2 IS NULL OR log.n = ?2)"
+    );
+    sql::all(db, &sql, params![mesh, room, id.map(MessageId::as_bytes)], |row| Ok((row.get(0)?, sql::message(row, 1)?)))
+}
+
 /// One task of a room.
 pub(crate) fn task(db: &Connection, room: i64, id: &MessageId) -> rusqlite::Result<Option<TaskRow>> {
     let Some(task) = find(db, room, id)? else { return Ok(None) };

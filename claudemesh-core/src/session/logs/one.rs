@@ -127,6 +127,8 @@ pub(super) struct Link {
     /// A follow is under way.
     pub(super) asks: bool,
     pub(super) followed: bool,
+    /// The broker says that it is not open to this device.
+    pub(super) shut: bool,
     /// It has to be followed (again) at the next flush.
     pub(super) refollow: bool,
     /// It names a roster index beyond ours: the request that fetches it, and the index.
@@ -283,6 +285,14 @@ impl Log {
     /// Records that are not in the log yet.
     pub(super) fn queued(&self) -> usize {
         self.queue.len() + self.flights.values().map(|flight| flight.records.len()).sum::<usize>()
+    }
+
+    /// The first epoch whose secret members hand on to who has none.
+    pub(super) fn first_to_come(&self) -> u64 {
+        match self.policy.history {
+            HistoryPolicy::All => 0,
+            HistoryPolicy::Joining | HistoryPolicy::None => self.reader.tip().epoch(),
+        }
     }
 }
 

@@ -329,7 +329,8 @@ impl Session {
                 cx.out.push(Action::Notify(Notice::Written { token, result: Ok(at) }));
             }
         }
-        cx.persist(Change::LogDone { log: id, seq, tickets: flight.queued });
+        let tickets = flight.records.into_keys().collect();
+        cx.persist(Change::LogDone { log: id, seq, tickets, queued: flight.queued, offset: Some(offset) });
     }
 
     pub(in crate::session) fn on_log_appended<R: CryptoRng>(
@@ -401,11 +402,13 @@ impl Session {
                 for token in flight.records.keys().filter_map(|ticket| log.tokens.remove(ticket)) {
                     cx.out.push(Action::Notify(Notice::Written { token, result: Err(error.code) }));
                 }
-                cx.persist(Change::LogDone { log: id, seq, tickets: flight.queued });
+                let tickets = flight.records.into_keys().collect();
+                cx.persist(Change::LogDone { log: id, seq, tickets, queued: flight.queued, offset: None });
             } else {
                 log.unsaved.extend(flight.records.keys().filter(|ticket| !flight.queued.contains(ticket)));
                 log.queue.extend(flight.records);
-                cx.persist(Change::LogDone { log: id, seq, tickets: Vec::new() });
+                let (tickets, queued) = (Vec::new(), Vec::new());
+                cx.persist(Change::LogDone { log: id, seq, tickets, queued, offset: None });
                 self.persist_logs(cx);
             }
         }
@@ -417,7 +420,8 @@ impl Session {
             }
             // It was shut out of a private log, and has not seen the entry that did it.
             ErrorCode::Forbidden => {
-                log.link.followed = false;
+                // Following it again tells when it is open once more.
+                (log.link.shut, log.link.followed) = (true, false);
                 log.link.retry_at = Some(cx.now.plus(KNOCK_AFTER));
                 if log.policy.audience.take().is_some() {
                     cx.persist(Change::LogOpened { log: id, policy: log.policy.clone() });
