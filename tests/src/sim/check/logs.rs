@@ -59,6 +59,12 @@ impl World {
         self.plan.events.iter().any(|(_, event)| splits(event))
     }
 
+    /// Whether neighbours changed places on their way to a peer.
+    fn was_reordered(&self, who: Who) -> bool {
+        let swaps = |event: &Event| matches!(event, Event::Log(LogEvent::Lie(Lie::Reorder(to))) if *to == who);
+        self.plan.events.iter().any(|(_, event)| swaps(event))
+    }
+
     fn is_split(&self) -> bool {
         (0..self.peers.len()).any(|who| self.places().iter().any(|place| self.has_strayed(who, &self.place(*place))))
     }
