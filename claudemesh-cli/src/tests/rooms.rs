@@ -21,7 +21,10 @@ fn verbs() -> Vec<(Vec<&'static str>, &'static str, Value)> {
         (
             vec!["topic", "create", "deploys", "--purpose", "ships", "--private", "--member", "bob", "--member", "eve"],
             "topic_create",
-            json!({"topic": "deploys", "purpose": "ships", "private": true, "members": ["bob", "eve"], "history": "all"}),
+            json!({
+                "topic": "deploys", "purpose": "ships", "private": true, "members": ["bob", "eve"], "history": "all",
+                "retention": none,
+            }),
         ),
         (vec!["topic", "list", "--session", "ci"], "topics", json!({"joined": false, "session": "ci"})),
         (vec!["topic", "join", "#deploys"], "topic_join", json!({"topic": "#deploys"})),
