@@ -4,29 +4,28 @@
 //! handled, and makes the next batch. When the commit fails the
 //! session is thrown away and loaded anew, exactly as after a crash.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use claudemesh_core::log::Record;
 use claudemesh_core::log::directory::RecordAt;
-use claudemesh_core::log::{EntryKind, Record};
-use claudemesh_core::record::{Topic, TopicInfo, TopicMember};
-use claudemesh_core::session::{
-    Action, Append, AppendError, Change, Command, Input, Notice, Outgoing, Session, Snapshot,
-};
+use claudemesh_core::session::{Action, Append, AppendError, Change, Command, Input, Notice, Outgoing, Session};
 use claudemesh_core::wire::{ErrorCode, Frame};
 use claudemesh_core::{LogId, MessageId, Millis};
 use rand_core::UnwrapErr;
 use tokio::sync::{mpsc, oneshot};
 
+use self::batch::{Batch, Brings, SendReply, UnderWay, committed, concerns_members, rearranges, refuse};
 use self::late::{Late, eventful};
 use self::shared::Shared;
 use super::held::{Depth, depth};
 use super::transport::{self, Link, LinkEvent};
 use crate::api::MemberRef;
 use crate::error::Error;
-use crate::store::{Committed, Extra, now_ms};
+use crate::store::{Extra, now_ms};
 
+mod batch;
 mod handle;
 mod late;
 mod shared;
@@ -86,93 +85,6 @@ pub(crate) enum Order {
     Look(Box<dyn FnOnce(&Session) + Send>),
     /// Ends the driver.
     Stop(oneshot::Sender<()>),
-}
-
-/// Who waits for a message to be on disk, and whom it goes to.
-struct SendReply {
-    id: MessageId,
-    to: Vec<MemberRef>,
-    reply: Reply<(Vec<MemberRef>, bool)>,
-}
-
-#[derive(Default)]
-struct Batch {
-    inputs: usize,
-    changes: Vec<Change>,
-    extra: Vec<Extra>,
-    frames: Vec<Frame>,
-    notices: Vec<Notice>,
-    replies: Vec<Reply<()>>,
-    sends: Vec<SendReply>,
-    connect: bool,
-    disconnect: bool,
-    stop: Option<oneshot::Sender<()>>,
-}
-
-/// Whether a change may alter who is who, what can be read, which topics there are or what the own member may do in them.
-fn rearranges(change: &Change) -> bool {
-    let names = |record: &Record| matches!(record.kind, Topic::KIND | TopicInfo::KIND | TopicMember::KIND);
-    match change {
-        Change::Roster { .. }
-        | Change::LogOpened { .. }
-        | Change::LogClosed { .. }
-        | Change::LogUnsealed { .. }
-        | Change::LogEpoch { .. } => true,
-        Change::LogEntry { link, sealed, .. } => sealed.is_some() || link.kind != Some(EntryKind::Records),
-        Change::LogRecords(opened) => opened.late || Snapshot::names(opened) || opened.records.iter().any(names),
-        _ => false,
-    }
-}
-
-/// Whether a change can bear on who is to read a private log.
-fn concerns_members(change: &Change) -> bool {
-    match change {
-        Change::LogEpoch { .. } => true,
-        Change::LogRecords(opened) => {
-            opened.late || opened.records.iter().any(|record| record.kind == TopicMember::KIND)
-        }
-        _ => false,
-    }
-}
-
-/// A batch whose commit is under way.
-struct UnderWay {
-    /// None when there is nothing to commit.
-    committed: Option<Committed>,
-    batch: Batch,
-    depth: Depth,
-    eventful: BTreeSet<MessageId>,
-    answered: Vec<(AppendReply, Result<u64, AppendError>)>,
-    brings: Brings,
-}
-
-/// What a batch changes for those who do not ask for it.
-#[derive(Clone, Copy)]
-struct Brings {
-    mail: bool,
-    /// What [`rearranges`] says.
-    order: bool,
-    /// What [`concerns_members`] says.
-    members: bool,
-}
-
-/// Nothing of a batch will be on disk.
-fn refuse(error: &Error, batch: Batch) {
-    let copy = || Error::new(error.kind(), error.message()).with_hint(error.hint().unwrap_or_default());
-    for reply in batch.replies {
-        let _ = reply.send(Err(copy()));
-    }
-    for SendReply { reply, .. } in batch.sends {
-        let _ = reply.send(Err(copy()));
-    }
-}
-
-/// Waits for the commit under way.
-async fn committed(under_way: &mut Option<UnderWay>) -> Result<(), Error> {
-    match under_way.as_mut().and_then(|under_way| under_way.committed.as_mut()) {
-        Some(committed) => committed.await,
-        None => Ok(()),
-    }
 }
 
 struct PendingAppend {

@@ -157,7 +157,7 @@ impl Feed {
                     };
                     Some(api::EventRecord { position, event })
                 };
-                rows.into_iter().filter_map(|row| record(row)).collect()
+                rows.into_iter().filter_map(record).collect()
             })
             .await?;
         self.buffer.extend(events);

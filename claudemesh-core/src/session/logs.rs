@@ -4,7 +4,9 @@
 //! sees the same gap and fills it. Records to be written are the exception: they are queued durably, and the entries that
 //! carry them are sent again unchanged until they are in the log or definitely refused.
 
+mod commit;
 mod one;
+mod outcome;
 mod read;
 mod write;
 
