@@ -38,7 +38,7 @@ pub(crate) fn seconds(text: &str) -> Result<u64, String> {
 /// A time of whole seconds for a reader: `30d`, `36h`.
 pub(crate) fn span(seconds: u64) -> String {
     let units = [(24 * 3600, "d"), (3600, "h"), (60, "m")];
-    let whole = units.into_iter().find(|(unit, _)| seconds >= *unit && seconds % unit == 0);
+    let whole = units.into_iter().find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit));
     whole.map_or_else(|| format!("{seconds}s"), |(unit, name)| format!("{}{name}", seconds / unit))
 }
 

@@ -132,7 +132,7 @@ impl Feed {
         let events: Vec<api::EventRecord> = self
             .mesh
             .look(move |session, row| {
-                let mut record = |(position, event): (u64, EventRow)| {
+                let record = |(position, event): (u64, EventRow)| {
                     let event = match event {
                         EventRow::Room(_) => rooms.pop_front()?,
                         EventRow::Gone => return None,

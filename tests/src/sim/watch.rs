@@ -88,10 +88,9 @@ impl Watch {
         }
         // Before the roster has caught up nothing is judged.
         let judged = entry.is_ok_and(|entry| entry.body().head.index <= session.roster().head().index);
-        if offset == tail + 1 && crosses && judged && !took {
-            if !session.faults().any(|fault| fault == Fault::LogFork) {
-                return Err(format!("offset {offset} of {log} is of another chain, and that is not reported"));
-            }
+        let silent = || !session.faults().any(|fault| fault == Fault::LogFork);
+        if offset == tail + 1 && crosses && judged && !took && silent() {
+            return Err(format!("offset {offset} of {log} is of another chain, and that is not reported"));
         }
         Ok(())
     }
