@@ -154,22 +154,22 @@ impl Rooms for Fake {
         topic_leave(fake, request: TopicName) -> Topic { fake.topic(&request.topic) }
         topic_members(fake, request: TopicName) -> TopicMembers { fake.topic_members(request.topic) }
         topic_member(fake, request: TopicMemberChange) -> TopicMembers { fake.topic_members(request.topic) }
-        topic_post(_fake, request: PostRequest) -> Posted { Posted {
+        topic_post(fake, request: PostRequest) -> Posted { Posted {
             id: ID.into(),
             topic: request.topic,
             state: if fake.connected { State::Accepted } else { State::Queued },
             at: fake.connected.then(|| "12.0".into()),
         } }
-        topic_search(_fake, request: SearchQuery) -> Hits {
+        topic_search(fake, request: SearchQuery) -> Hits {
             Hits { hits: vec![Hit { post: fake.post("hi there", "12.0"), snippet: "[hi] there".into() }] }
         }
         topic_read(fake, request: TopicRead) -> Topic { Topic { unread: 0, ..fake.topic(&request.topic) } }
         topic_resolve(fake, request: TopicResolve) -> Posts { fake.posts(!request.reopen) }
-        topic_retention(_fake, request: TopicRetention) -> Topic {
+        topic_retention(fake, request: TopicRetention) -> Topic {
             Topic { retention: request.seconds, ..fake.topic(&request.topic) }
         }
-        compact(fake, _request: Compact) -> Compacted { Compacted { dropped: 12 } }
-        notifications(_fake, request: NotificationQuery) -> Notifications {
+        compact(_fake, _request: Compact) -> Compacted { Compacted { dropped: 12 } }
+        notifications(fake, request: NotificationQuery) -> Notifications {
             Notifications { notifications: vec![fake.notification()] }
         }
         notification_read(_fake, request: NotificationRead) -> Marked {
