@@ -85,6 +85,8 @@ struct Active {
     /// Sends that name their own id, one at a time.
     sending: tokio::sync::Mutex<()>,
     known: rooms::Known,
+    /// Changes that depend on what is there already, one at a time.
+    turns: tokio::sync::Mutex<()>,
     /// Named changes of rooms.
     making: rooms::Making,
 }
@@ -267,6 +269,7 @@ impl Node {
             handle,
             sending: Default::default(),
             known: Default::default(),
+            turns: Default::default(),
             making: Default::default(),
         });
         self.meshes.write().await.push(active.clone());

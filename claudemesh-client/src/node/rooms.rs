@@ -204,7 +204,14 @@ impl Node {
             plan => plan.map(Ok),
         };
         let wait_ms = COMPLETION.as_millis() as u64;
-        let Plan { log, record, known, about, .. } = self.ask_until(mesh, wait_ms, question, Result::is_ok).await??;
+        let mut planned = self.ask_until(mesh, wait_ms, question.clone(), Result::is_ok).await??;
+        // Of those here who want what one alone can have, one asks the mesh at a time: the others may see that it is gone.
+        let turn = async { tokio::time::timeout(PATIENCE, mesh.turns.lock()).await.ok() };
+        let turn = if planned.ordered && !planned.known { turn.await } else { None };
+        if turn.is_some() {
+            planned = self.ask_until(mesh, wait_ms, question, Result::is_ok).await??;
+        }
+        let Plan { log, record, known, about, .. } = planned;
         let at = match known {
             true => RecordAt::default(),
             false => {
