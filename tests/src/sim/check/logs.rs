@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use claudemesh_core::log::{Chain, LogEntry, Membership};
+use claudemesh_core::log::{Chain, LogEntry, LogReader, Membership};
 use claudemesh_core::session::{Fault, LogPolicy, LogSnapshot};
 use claudemesh_core::wire::ErrorCode;
 use claudemesh_core::{DeviceId, LogId, Roster};
@@ -76,6 +76,14 @@ impl World {
         watch.forked.contains(log) || !self.is_prefix(kept, *log)
     }
 
+    /// Whether entries were kept from a peer, so that it may neither read nor write any more.
+    fn was_kept_from(&self, who: Who, log: &LogId) -> bool {
+        let Some(kept) = self.peers[who].store.snapshot.logs.get(log) else { return false };
+        let reader = kept.reader.as_ref().and_then(|reader| LogReader::restore(reader).ok());
+        kept.links.iter().any(|link| link.kind.is_none())
+            || reader.is_some_and(|reader| reader.unexplained().next().is_some())
+    }
+
     fn is_prefix(&self, kept: &LogSnapshot, log: LogId) -> bool {
         let entries = self.broker.log(&log);
         let mut chain = Chain::new(log);
@@ -98,7 +106,7 @@ impl World {
             return Ok(());
         }
         let (has, all) = (kept.links.len(), truth.chain.len());
-        if kept.links.iter().any(|link| link.kind.is_none()) {
+        if self.was_kept_from(who, &log) {
             // From there on it reads no further.
             return need(session.faults().any(|fault| fault == Fault::LogWithheld), || {
                 format!("entries of {log} were kept from peer {who}, and it does not say so")
@@ -189,10 +197,7 @@ impl World {
         let Some(kept) = peer.store.snapshot.logs.get(&log) else { return Ok(()) };
         for offset in truth.records.keys() {
             // What was kept back is never opened, and what comes after it may not be read any more.
-            let hidden = match kept.links.get(*offset as usize - 1) {
-                Some(link) => link.kind.is_none(),
-                None => kept.links.iter().any(|link| link.kind.is_none()),
-            };
+            let hidden = self.was_kept_from(who, &log);
             let opened = peer.store.opened.contains_key(&(log, *offset));
             need(opened != kept.sealed.contains_key(offset) || hidden, || {
                 format!("peer {who} has a hole at offset {offset} of {log}")
@@ -223,7 +228,8 @@ impl World {
                 need(fits, || format!("record {n} was refused: {error:?}, and is at {at:?}"))
             }
             None => {
-                let may_wait = self.plan.removed == Some(*who) || !self.opened(*who, log);
+                let may_wait =
+                    self.plan.removed == Some(*who) || !self.opened(*who, log) || self.was_kept_from(*who, log);
                 let shut_out = truth.tip.audience().is_some() && !truth.always_meant(&device);
                 need(at.len() == 1 || may_wait || shut_out, || format!("record {n} is lost"))
             }
