@@ -29,6 +29,7 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, oneshot};
 
 pub(crate) use query::{EventRow, InboxItem, MeshColumn, MeshRow, MessageRow, NewMesh, StoredInvite};
+pub(crate) use request::RequestRow;
 pub(crate) use write::now_ms;
 
 use crate::error::{Error, ErrorKind};
