@@ -12,12 +12,15 @@ pub(crate) mod broker;
 pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod daemon;
+pub(crate) mod doctor;
 pub(crate) mod down;
 mod follow;
 pub(crate) mod group;
 pub(crate) mod inbox;
+pub(crate) mod install;
 pub(crate) mod invite;
 pub(crate) mod join;
+pub(crate) mod launch;
 pub(crate) mod listen;
 pub(crate) mod man;
 pub(crate) mod member;
@@ -27,8 +30,10 @@ pub(crate) mod message;
 pub(crate) mod notification;
 pub(crate) mod peers;
 pub(crate) mod send;
+pub(crate) mod service;
 pub(crate) mod state;
 pub(crate) mod status;
+pub(crate) mod statusline;
 pub(crate) mod summary;
 pub(crate) mod task;
 pub(crate) mod topic;
@@ -78,6 +83,12 @@ async fn verb(app: &mut App, command: Command) -> Outcome {
         Command::Whoami => whoami::run(app).await,
         Command::Mesh(verb) => mesh::run(app, verb).await,
         Command::Member(verb) => member::run(app, verb).await,
+        Command::Install(args) => install::run(app, args).await,
+        Command::Uninstall(args) => install::undo(app, args),
+        Command::Launch(args) => launch::run(app, args).await,
+        Command::Statusline(args) => statusline::run(app, args).await,
+        Command::Doctor(args) => doctor::run(app, args).await,
+        Command::Service(verb) => service::run(app, verb).await,
         Command::Completions(args) => completions::run(app, args),
         Command::Man(args) => man::run(app, args),
         Command::Daemon => daemon::run(app).await,

@@ -17,6 +17,8 @@ mod command;
 mod confirm;
 mod connect;
 mod daemon;
+mod doctor;
+mod host;
 mod hosting;
 mod inert;
 mod logging;
@@ -27,6 +29,7 @@ mod report;
 mod signal;
 mod spinner;
 mod stdin;
+mod supervisor;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

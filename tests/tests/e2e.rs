@@ -8,7 +8,9 @@ mod e2e {
     mod disk;
     mod first_contact;
     mod homes;
+    mod install;
     mod kills;
+    mod launch;
     mod life;
     mod links;
     mod membership;
@@ -16,4 +18,5 @@ mod e2e {
     mod outages;
     mod revoked;
     mod rooms;
+    mod service;
 }

@@ -3,7 +3,11 @@
 use claudemesh_client::api;
 
 use super::Command;
-use crate::command::{down, group, invite, member, memory, mesh, message, notification, peers, state, task, topic};
+use crate::command::{
+    down, group, install, invite, member, memory, mesh, message, notification, peers, service, state, statusline, task,
+    topic,
+};
+use crate::doctor::Diagnosis;
 use crate::projection::Schema;
 
 impl Command {
@@ -37,7 +41,11 @@ impl Command {
             Self::Mesh(_) => Schema::of::<api::MeshInfo>(),
             Self::Member(member::Verb::List) => Schema::of::<api::Members>(),
             Self::Member(_) => Schema::of::<api::MemberChange>(),
-            Self::Broker(_) | Self::Completions(_) | Self::Man(_) | Self::Daemon => return None,
+            Self::Install(_) | Self::Uninstall(_) => Schema::of::<install::Installation>(),
+            Self::Statusline(_) => Schema::of::<statusline::Line>(),
+            Self::Doctor(_) => Schema::of::<Diagnosis>(),
+            Self::Service(_) => Schema::of::<service::Service>(),
+            Self::Launch(_) | Self::Broker(_) | Self::Completions(_) | Self::Man(_) | Self::Daemon => return None,
         })
     }
 }

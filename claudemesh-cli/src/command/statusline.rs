@@ -1,0 +1,152 @@
+//! `statusline`: one line about the mesh, for the status line of a host. Never slow, never an error, never the network.
+
+use std::fs;
+use std::time::Duration;
+
+use claudemesh_client::api::{MeshStatus, Status};
+use claudemesh_client::{Error, ErrorKind, Home};
+use serde::{Deserialize, Serialize};
+
+use super::{Outcome, count, name_of};
+use crate::app::App;
+use crate::host::record;
+use crate::output::Tone;
+
+const EXAMPLES: &str = "\
+Examples:
+  claudemesh statusline
+  claudemesh install --status-line       has Claude Code show it
+
+It asks the daemon for 10 milliseconds at most and shows the last answer when there is none. It starts no daemon.";
+
+/// How long the daemon may take to answer.
+const PATIENCE: Duration = Duration::from_millis(10);
+/// What nobody needs to read in a line.
+const LONGEST: usize = 40;
+
+/// Print one line about the mesh, for a status line
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {}
+
+/// What the line says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Line {
+    /// The line.
+    line: String,
+    /// Whether it is the answer to an earlier question.
+    #[serde(default)]
+    cached: bool,
+}
+
+/// Prints.
+pub(crate) async fn run(app: &mut App, _: Args) -> Outcome {
+    let home = Home::from_env()?;
+    let asked = async {
+        let service = app.attached().await?;
+        let status = service.status().await?;
+        Ok::<_, Error>(status)
+    };
+    let line = match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(status)) => {
+            let line = Line { line: of(&status, app.mesh()), cached: false };
+            keep(&home, &line);
+            line
+        }
+        Ok(Err(error)) if error.kind() == ErrorKind::Conflict => fixed("mesh · restart it: claudemesh down"),
+        Ok(Err(_)) => fixed("mesh · not running"),
+        Err(_) => kept(&home).unwrap_or_else(|| fixed("mesh · busy")),
+    };
+    app.output.show(&line, |page| page.spans(&[(Tone::Plain, &line.line)]))
+}
+
+/// What a daemon's answer comes to.
+fn of(status: &Status, wanted: Option<&str>) -> String {
+    let is_wanted = |mesh: &&MeshStatus| match wanted {
+        Some(wanted) => mesh.mesh.label == wanted || mesh.mesh.id == wanted,
+        None => mesh.mesh.selected,
+    };
+    let active = || status.meshes.iter().filter(|mesh| mesh.mesh.state == "active");
+    let Some(mesh) = active().find(is_wanted).or_else(|| active().next()) else { return "mesh · none yet".into() };
+    let mut parts =
+        vec![format!("mesh {}", brief(&mesh.mesh.label)), brief(name_of(&mesh.mesh.member.name, &mesh.mesh.member.id))];
+    if !mesh.mesh.connected {
+        parts.push("not connected".into());
+    }
+    let unread: u64 = active().map(|mesh| mesh.unread).sum();
+    if unread > 0 {
+        parts.push(format!("{} unread", count(unread, "message")));
+    }
+    if active().any(|mesh| !mesh.warnings.is_empty()) {
+        parts.push("warning: claudemesh status".into());
+    }
+    parts.join(" · ")
+}
+
+/// A name that leaves room for the others.
+fn brief(name: &str) -> String {
+    if name.chars().count() <= LONGEST {
+        name.to_owned()
+    } else {
+        name.chars().take(LONGEST - 1).chain(['…']).collect()
+    }
+}
+
+fn fixed(line: &str) -> Line {
+    Line { line: line.into(), cached: false }
+}
+
+/// Keeps an answer that is new. One that cannot be kept is only missed when the daemon is slow.
+fn keep(home: &Home, line: &Line) {
+    let path = record::status_line(home);
+    if kept(home).is_some_and(|kept| kept.line == line.line) {
+        return;
+    }
+    let write = || {
+        let text = serde_json::to_vec(line)?;
+        let new = tempfile::Builder::new().prefix(".statusline-").tempfile_in(record::folder(home))?;
+        fs::write(new.path(), text)?;
+        new.persist(path).map_err(|error| error.error).map(drop)
+    };
+    let _: std::io::Result<()> = write();
+}
+
+/// The last answer.
+fn kept(home: &Home) -> Option<Line> {
+    let line: Line = serde_json::from_slice(&fs::read(record::status_line(home)).ok()?).ok()?;
+    Some(Line { cached: true, ..line })
+}
+
+#[cfg(test)]
+mod tests {
+    use claudemesh_client::service::Service;
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::testing::Fake;
+
+    fn status(fake: &Fake) -> Status {
+        fake.status().now_or_never().unwrap().unwrap()
+    }
+
+    #[test]
+    fn it_says_where_one_is_and_what_waits() {
+        let fake = Fake::default();
+        let mut status = status(&fake);
+        assert_eq!(of(&status, None), "mesh team · alice · 1 message unread");
+        assert_eq!(of(&status, Some("another")), of(&status, None));
+        status.meshes[0].unread = 0;
+        assert_eq!(of(&status, Some("team")), "mesh team · alice");
+        status.meshes[0].mesh.connected = false;
+        status.meshes[0].warnings = vec!["gap".into()];
+        assert_eq!(of(&status, None), "mesh team · alice · not connected · warning: claudemesh status");
+        status.meshes[0].mesh.state = "left".into();
+        assert_eq!(of(&status, None), "mesh · none yet");
+    }
+
+    #[test]
+    fn long_names_are_cut() {
+        assert_eq!(brief("bob"), "bob");
+        assert_eq!(brief(&"é".repeat(50)), format!("{}…", "é".repeat(39)));
+    }
+}
