@@ -77,9 +77,6 @@ pub(super) fn edit(bytes: &[u8], edits: &[Edit]) -> Result<Vec<u8>, Problem> {
     if given.contains("\r\n") && !given.replace("\r\n", "").contains('\n') {
         edited = edited.replace("\r\n", "\n").replace('\n', "\r\n");
     }
-    if given.is_empty() {
-        edited.push('\n');
-    }
     if read(edited.as_bytes())? != wanted {
         return Err("the change does not fit its form; it was not made".into());
     }
