@@ -17,10 +17,17 @@ Examples:
   claudemesh statusline
   claudemesh install --status-line       has Claude Code show it
 
-It asks the daemon for 10 milliseconds at most and shows the last answer when there is none. It starts no daemon.";
+It asks the daemon for 10 milliseconds at most and shows the last answer when there is none; without an answer in the last \
+30 seconds it asks for 300. It starts no daemon.";
 
-/// How long the daemon may take to answer.
+/// How long the daemon may take to answer while there is an answer of late.
 const PATIENCE: Duration = Duration::from_millis(10);
+/// How long it may take otherwise.
+const LONGER: Duration = Duration::from_millis(300);
+/// How old an answer of late may be.
+const LATE: Duration = Duration::from_secs(30);
+/// How old the kept answer may become while it stays the same.
+const RENEWED: Duration = Duration::from_secs(10);
 /// What nobody needs to read in a line.
 const LONGEST: usize = 40;
 
@@ -47,15 +54,17 @@ pub(crate) async fn run(app: &mut App, _: Args) -> Outcome {
         let status = service.status().await?;
         Ok::<_, Error>(status)
     };
-    let line = match tokio::time::timeout(PATIENCE, asked).await {
+    let earlier = kept(&home);
+    let patience = if earlier.as_ref().is_some_and(|(_, age)| *age < LATE) { PATIENCE } else { LONGER };
+    let line = match tokio::time::timeout(patience, asked).await {
         Ok(Ok(status)) => {
             let line = Line { line: of(&status, app.mesh()), cached: false };
-            keep(&home, &line);
+            keep(&home, &line, earlier.as_ref());
             line
         }
         Ok(Err(error)) if error.kind() == ErrorKind::Conflict => fixed("mesh · restart it: claudemesh down"),
         Ok(Err(_)) => fixed("mesh · not running"),
-        Err(_) => kept(&home).unwrap_or_else(|| fixed("mesh · busy")),
+        Err(_) => earlier.map_or_else(|| fixed("mesh · busy"), |(line, _)| line),
     };
     app.output.show(&line, |page| page.spans(&[(Tone::Plain, &line.line)]))
 }
@@ -96,10 +105,10 @@ fn fixed(line: &str) -> Line {
     Line { line: line.into(), cached: false }
 }
 
-/// Keeps an answer that is new. One that cannot be kept is only missed when the daemon is slow.
-fn keep(home: &Home, line: &Line) {
+/// Keeps an answer that is new, or was kept long ago. One that cannot be kept is only missed when the daemon is slow.
+fn keep(home: &Home, line: &Line, earlier: Option<&(Line, Duration)>) {
     let path = record::status_line(home);
-    if kept(home).is_some_and(|kept| kept.line == line.line) {
+    if earlier.is_some_and(|(kept, age)| kept.line == line.line && *age < RENEWED) {
         return;
     }
     let write = || {
@@ -111,10 +120,12 @@ fn keep(home: &Home, line: &Line) {
     let _: std::io::Result<()> = write();
 }
 
-/// The last answer.
-fn kept(home: &Home) -> Option<Line> {
-    let line: Line = serde_json::from_slice(&fs::read(record::status_line(home)).ok()?).ok()?;
-    Some(Line { cached: true, ..line })
+/// The last answer and its age.
+fn kept(home: &Home) -> Option<(Line, Duration)> {
+    let path = record::status_line(home);
+    let line: Line = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
+    let age = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok()?.elapsed().unwrap_or(Duration::MAX);
+    Some((Line { cached: true, ..line }, age))
 }
 
 #[cfg(test)]
