@@ -6,8 +6,8 @@ use std::str::FromStr;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::command::{
-    broker, compact, completions, group, inbox, invite, join, listen, man, member, memory, mesh, message, notification,
-    peers, send, state, status, summary, task, topic, up,
+    allow, broker, compact, completions, group, hook, inbox, invite, join, listen, man, mcp, member, memory, mesh,
+    message, notification, peers, send, session, state, status, summary, task, topic, up,
 };
 use crate::projection::{EVERYTHING, Fields};
 
@@ -125,6 +125,12 @@ pub(crate) enum Command {
     /// Members of a mesh: list, remove, role
     #[command(subcommand)]
     Member(member::Verb),
+    /// Sessions of this device that messages can reach
+    #[command(subcommand)]
+    Session(session::Verb),
+    Allow(allow::Args),
+    Mcp(mcp::Args),
+    Hook(hook::Args),
     Completions(completions::Args),
     Man(man::Args),
     /// Run the daemon in this process; started on demand by the other verbs
@@ -151,12 +157,33 @@ impl Command {
         }
     }
 
+    /// Whether the verb only reads, at once, and shows no secret.
+    pub(crate) fn is_reading(&self) -> bool {
+        match self {
+            Self::Peers(_) | Self::Peer(_) | Self::Whoami | Self::Recall(_) => true,
+            Self::Session(verb) => verb.is_reading(),
+            Self::Memory(verb) => matches!(verb, memory::Verb::Recall(_)),
+            Self::Status(args) => args.verb.is_none(),
+            Self::Message(verb) => matches!(verb, message::Verb::Status(_)),
+            Self::Topic(verb) => verb.is_reading(),
+            Self::Group(verb) => matches!(verb, group::Verb::List(_)),
+            Self::Notification(verb) => matches!(verb, notification::Verb::List(_)),
+            Self::State(verb) => matches!(verb, state::Verb::Get(_) | state::Verb::List(_)),
+            Self::Task(verb) => matches!(verb, task::Verb::List(_) | task::Verb::Show(_)),
+            Self::Mesh(verb) => matches!(verb, mesh::Verb::List),
+            Self::Member(verb) => matches!(verb, member::Verb::List),
+            _ => false,
+        }
+    }
+
     /// A flag that was given and means nothing to the verb.
     fn stray(&self, global: &Global) -> Option<&'static str> {
         match self {
             _ if global.mesh.is_some() && !self.knows_mesh() => Some("--mesh"),
             _ if global.session.is_some() && !self.knows_session() => Some("--session"),
-            Self::Completions(_) | Self::Man(_) if global.json.is_some() => Some("--json"),
+            Self::Completions(_) | Self::Man(_) | Self::Mcp(_) | Self::Hook(_) if global.json.is_some() => {
+                Some("--json")
+            }
             Self::Invite(args) => args.stray(),
             _ => None,
         }
@@ -165,7 +192,9 @@ impl Command {
     /// Whether `--session` means something to the verb.
     const fn knows_session(&self) -> bool {
         match self {
-            Self::Send(_) | Self::Inbox(_) | Self::Listen(_) => true,
+            Self::Send(_) | Self::Inbox(_) | Self::Listen(_) | Self::Summary(_) => true,
+            Self::Status(args) => args.verb.is_some(),
+            Self::Mcp(args) => args.name.is_none(),
             Self::Message(verb) => matches!(verb, message::Verb::Send(_) | message::Verb::Inbox(_)),
             Self::Topic(verb) => verb.knows_session(),
             Self::Task(verb) => verb.knows_session(),

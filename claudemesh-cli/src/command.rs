@@ -8,6 +8,7 @@ use crate::args::Command;
 use crate::output::{Page, Tone};
 use crate::report::Failure;
 
+pub(crate) mod allow;
 pub(crate) mod broker;
 pub(crate) mod compact;
 pub(crate) mod completions;
@@ -15,11 +16,13 @@ pub(crate) mod daemon;
 pub(crate) mod down;
 mod follow;
 pub(crate) mod group;
+pub(crate) mod hook;
 pub(crate) mod inbox;
 pub(crate) mod invite;
 pub(crate) mod join;
 pub(crate) mod listen;
 pub(crate) mod man;
+pub(crate) mod mcp;
 pub(crate) mod member;
 pub(crate) mod memory;
 pub(crate) mod mesh;
@@ -27,6 +30,7 @@ pub(crate) mod message;
 pub(crate) mod notification;
 pub(crate) mod peers;
 pub(crate) mod send;
+pub(crate) mod session;
 pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod summary;
@@ -78,6 +82,10 @@ async fn verb(app: &mut App, command: Command) -> Outcome {
         Command::Whoami => whoami::run(app).await,
         Command::Mesh(verb) => mesh::run(app, verb).await,
         Command::Member(verb) => member::run(app, verb).await,
+        Command::Session(verb) => session::run(app, verb).await,
+        Command::Allow(args) => allow::run(app, args).await,
+        Command::Mcp(args) => mcp::run(app, args).await,
+        Command::Hook(args) => hook::run(app, args).await,
         Command::Completions(args) => completions::run(app, args),
         Command::Man(args) => man::run(app, args),
         Command::Daemon => daemon::run(app).await,

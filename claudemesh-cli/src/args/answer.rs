@@ -3,7 +3,9 @@
 use claudemesh_client::api;
 
 use super::Command;
-use crate::command::{down, group, invite, member, memory, mesh, message, notification, peers, state, task, topic};
+use crate::command::{
+    down, group, invite, member, memory, mesh, message, notification, peers, session, state, task, topic,
+};
 use crate::projection::Schema;
 
 impl Command {
@@ -37,7 +39,12 @@ impl Command {
             Self::Mesh(_) => Schema::of::<api::MeshInfo>(),
             Self::Member(member::Verb::List) => Schema::of::<api::Members>(),
             Self::Member(_) => Schema::of::<api::MemberChange>(),
-            Self::Broker(_) | Self::Completions(_) | Self::Man(_) | Self::Daemon => return None,
+            Self::Session(session::Verb::Limit(_)) => Schema::of::<api::SessionLimits>(),
+            Self::Session(_) => Schema::of::<api::HostSessions>(),
+            Self::Allow(_) => Schema::of::<api::Permits>(),
+            Self::Broker(_) | Self::Completions(_) | Self::Man(_) | Self::Mcp(_) | Self::Hook(_) | Self::Daemon => {
+                return None;
+            }
         })
     }
 }
