@@ -11,9 +11,11 @@ mod e2e {
     mod kills;
     mod life;
     mod links;
+    mod mcp;
     mod membership;
     mod meshes;
     mod outages;
     mod revoked;
     mod rooms;
+    mod sessions;
 }
