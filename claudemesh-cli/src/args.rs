@@ -6,8 +6,9 @@ use std::str::FromStr;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::command::{
-    broker, compact, completions, doctor, group, inbox, install, invite, join, launch, listen, man, member, memory,
-    mesh, message, notification, peers, send, service, state, status, statusline, summary, task, topic, up,
+    allow, broker, compact, completions, doctor, group, hook, inbox, install, invite, join, launch, listen, man, mcp,
+    member, memory, mesh, message, notification, peers, send, service, session, state, status, statusline, summary,
+    task, topic, up,
 };
 use crate::projection::{EVERYTHING, Fields};
 
@@ -133,6 +134,12 @@ pub(crate) enum Command {
     /// Members of a mesh: list, remove, role
     #[command(subcommand)]
     Member(member::Verb),
+    /// Sessions of this device that messages can reach
+    #[command(subcommand)]
+    Session(session::Verb),
+    Allow(allow::Args),
+    Mcp(mcp::Args),
+    Hook(hook::Args),
     Install(install::Args),
     Uninstall(install::Undo),
     Launch(launch::Args),
@@ -168,12 +175,35 @@ impl Command {
         }
     }
 
+    /// Whether the verb only reads, at once, and shows no secret.
+    pub(crate) fn is_reading(&self) -> bool {
+        match self {
+            Self::Peers(_) | Self::Peer(_) | Self::Whoami | Self::Recall(_) => true,
+            Self::Session(verb) => verb.is_reading(),
+            Self::Memory(verb) => matches!(verb, memory::Verb::Recall(_)),
+            Self::Status(args) => args.verb.is_none(),
+            Self::Message(verb) => matches!(verb, message::Verb::Status(_)),
+            Self::Topic(verb) => verb.is_reading(),
+            Self::Group(verb) => matches!(verb, group::Verb::List(_)),
+            Self::Notification(verb) => matches!(verb, notification::Verb::List(_)),
+            Self::State(verb) => matches!(verb, state::Verb::Get(_) | state::Verb::List(_)),
+            Self::Task(verb) => matches!(verb, task::Verb::List(_) | task::Verb::Show(_)),
+            Self::Mesh(verb) => matches!(verb, mesh::Verb::List),
+            Self::Member(verb) => matches!(verb, member::Verb::List),
+            _ => false,
+        }
+    }
+
     /// A flag that was given and means nothing to the verb.
     fn stray(&self, global: &Global) -> Option<&'static str> {
         match self {
             _ if global.mesh.is_some() && !self.knows_mesh() => Some("--mesh"),
             _ if global.session.is_some() && !self.knows_session() => Some("--session"),
-            Self::Completions(_) | Self::Man(_) | Self::Launch(_) if global.json.is_some() => Some("--json"),
+            Self::Completions(_) | Self::Man(_) | Self::Mcp(_) | Self::Hook(_) | Self::Launch(_)
+                if global.json.is_some() =>
+            {
+                Some("--json")
+            }
             Self::Invite(args) => args.stray(),
             _ => None,
         }
@@ -182,7 +212,9 @@ impl Command {
     /// Whether `--session` means something to the verb.
     const fn knows_session(&self) -> bool {
         match self {
-            Self::Send(_) | Self::Inbox(_) | Self::Listen(_) => true,
+            Self::Send(_) | Self::Inbox(_) | Self::Listen(_) | Self::Summary(_) => true,
+            Self::Status(args) => args.verb.is_some(),
+            Self::Mcp(args) => args.name.is_none(),
             Self::Message(verb) => matches!(verb, message::Verb::Send(_) | message::Verb::Inbox(_)),
             Self::Topic(verb) => verb.knows_session(),
             Self::Task(verb) => verb.knows_session(),

@@ -13,10 +13,12 @@ mod e2e {
     mod launch;
     mod life;
     mod links;
+    mod mcp;
     mod membership;
     mod meshes;
     mod outages;
     mod revoked;
     mod rooms;
     mod service;
+    mod sessions;
 }

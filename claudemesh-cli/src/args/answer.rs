@@ -4,8 +4,8 @@ use claudemesh_client::api;
 
 use super::Command;
 use crate::command::{
-    down, group, install, invite, member, memory, mesh, message, notification, peers, service, state, statusline, task,
-    topic,
+    down, group, install, invite, member, memory, mesh, message, notification, peers, service, session, state,
+    statusline, task, topic,
 };
 use crate::doctor::Diagnosis;
 use crate::projection::Schema;
@@ -45,7 +45,18 @@ impl Command {
             Self::Statusline(_) => Schema::of::<statusline::Line>(),
             Self::Doctor(_) => Schema::of::<Diagnosis>(),
             Self::Service(_) => Schema::of::<service::Service>(),
-            Self::Launch(_) | Self::Broker(_) | Self::Completions(_) | Self::Man(_) | Self::Daemon => return None,
+            Self::Session(session::Verb::Limit(_)) => Schema::of::<api::SessionLimits>(),
+            Self::Session(_) => Schema::of::<api::HostSessions>(),
+            Self::Allow(_) => Schema::of::<api::Permits>(),
+            Self::Launch(_)
+            | Self::Broker(_)
+            | Self::Completions(_)
+            | Self::Man(_)
+            | Self::Mcp(_)
+            | Self::Hook(_)
+            | Self::Daemon => {
+                return None;
+            }
         })
     }
 }

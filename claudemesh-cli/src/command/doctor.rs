@@ -30,6 +30,9 @@ pub(crate) async fn run(app: &mut App, _: Args) -> Outcome {
     checks.extend(home::daemon(service.as_deref()).await);
     checks.push(host::program(Binary::find().await.as_ref()));
     checks.extend(host::plugin(&own, &place));
+    if let Ok(service) = &service {
+        checks.extend(host::sessions(&**service).await);
+    }
     let diagnosis = Diagnosis::of(checks);
     app.output.show(&diagnosis, |page| show(page, &diagnosis))?;
     match diagnosis.failure() {

@@ -1,9 +1,11 @@
 //! `statusline`: one line about the mesh, for the status line of a host. Never slow, never an error, never the network.
 
 use std::fs;
+use std::io::Read;
+use std::sync::mpsc;
 use std::time::Duration;
 
-use claudemesh_client::api::{MeshStatus, Status};
+use claudemesh_client::api::{HostSession, MeshStatus, SessionsQuery, Status};
 use claudemesh_client::{Error, ErrorKind, Home};
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +30,10 @@ const LONGER: Duration = Duration::from_millis(300);
 const LATE: Duration = Duration::from_secs(30);
 /// How old the kept answer may become while it stays the same.
 const RENEWED: Duration = Duration::from_secs(10);
+/// How long the host may take to say which session it asks for.
+const HOST: Duration = Duration::from_millis(20);
+/// More than a host says.
+const MOST: u64 = 256 * 1024;
 /// What nobody needs to read in a line.
 const LONGEST: usize = 40;
 
@@ -49,16 +55,21 @@ pub(crate) struct Line {
 /// Prints.
 pub(crate) async fn run(app: &mut App, _: Args) -> Outcome {
     let home = Home::from_env()?;
+    let host = host_says(app);
     let asked = async {
         let service = app.attached().await?;
         let status = service.status().await?;
-        Ok::<_, Error>(status)
+        // Without its session a line is still a line.
+        let sessions = service.sessions(None, SessionsQuery::default()).await.unwrap_or_default();
+        Ok::<_, Error>((status, sessions.sessions))
     };
     let earlier = kept(&home);
     let patience = if earlier.as_ref().is_some_and(|(_, age)| *age < LATE) { PATIENCE } else { LONGER };
     let line = match tokio::time::timeout(patience, asked).await {
-        Ok(Ok(status)) => {
-            let line = Line { line: of(&status, app.mesh()), cached: false };
+        Ok(Ok((status, sessions))) => {
+            let id = host.and_then(|host| host.recv_timeout(HOST).ok());
+            let session = id.and_then(|id| sessions.into_iter().find(|session| session.host.id.as_ref() == Some(&id)));
+            let line = Line { line: of(&status, session.as_ref(), app.mesh()), cached: false };
             keep(&home, &line, earlier.as_ref());
             line
         }
@@ -69,20 +80,39 @@ pub(crate) async fn run(app: &mut App, _: Args) -> Outcome {
     app.output.show(&line, |page| page.spans(&[(Tone::Plain, &line.line)]))
 }
 
+/// Which session the host asks for, as soon as it says so on standard input. Nobody waits for one that says nothing.
+fn host_says(app: &mut App) -> Option<mpsc::Receiver<String>> {
+    if app.input.terminal {
+        return None;
+    }
+    let reader = std::mem::replace(&mut app.input.reader, Box::new(std::io::empty()));
+    let (sender, receiver) = mpsc::channel();
+    let read = move || {
+        let mut text = String::new();
+        let _ = reader.take(MOST).read_to_string(&mut text);
+        let said: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        if let Some(id) = said["session_id"].as_str() {
+            let _ = sender.send(id.to_owned());
+        }
+    };
+    std::thread::Builder::new().spawn(read).ok().map(|_| receiver)
+}
+
 /// What a daemon's answer comes to.
-fn of(status: &Status, wanted: Option<&str>) -> String {
+fn of(status: &Status, session: Option<&HostSession>, wanted: Option<&str>) -> String {
     let is_wanted = |mesh: &&MeshStatus| match wanted {
         Some(wanted) => mesh.mesh.label == wanted || mesh.mesh.id == wanted,
         None => mesh.mesh.selected,
     };
     let active = || status.meshes.iter().filter(|mesh| mesh.mesh.state == "active");
     let Some(mesh) = active().find(is_wanted).or_else(|| active().next()) else { return "mesh · none yet".into() };
-    let mut parts =
-        vec![format!("mesh {}", brief(&mesh.mesh.label)), brief(name_of(&mesh.mesh.member.name, &mesh.mesh.member.id))];
+    let me = brief(name_of(&mesh.mesh.member.name, &mesh.mesh.member.id));
+    let me = session.map_or_else(|| me.clone(), |session| format!("{me}/{}", brief(&session.name)));
+    let mut parts = vec![format!("mesh {}", brief(&mesh.mesh.label)), me];
     if !mesh.mesh.connected {
         parts.push("not connected".into());
     }
-    let unread: u64 = active().map(|mesh| mesh.unread).sum();
+    let unread = session.map_or_else(|| active().map(|mesh| mesh.unread).sum(), |session| session.unread);
     if unread > 0 {
         parts.push(format!("{} unread", count(unread, "message")));
     }
@@ -145,15 +175,15 @@ mod tests {
         let fake = Fake::default();
         let mut status = status(&fake);
         status.meshes[0].warnings.clear();
-        assert_eq!(of(&status, None), "mesh team · alice · 2 messages unread");
-        assert_eq!(of(&status, Some("another")), of(&status, None));
+        assert_eq!(of(&status, None, None), "mesh team · alice · 2 messages unread");
+        assert_eq!(of(&status, None, Some("another")), of(&status, None, None));
         status.meshes[0].unread = 0;
-        assert_eq!(of(&status, Some("team")), "mesh team · alice");
+        assert_eq!(of(&status, None, Some("team")), "mesh team · alice");
         status.meshes[0].mesh.connected = false;
         status.meshes[0].warnings = vec!["gap".into()];
-        assert_eq!(of(&status, None), "mesh team · alice · not connected · warning: claudemesh status");
+        assert_eq!(of(&status, None, None), "mesh team · alice · not connected · warning: claudemesh status");
         status.meshes[0].mesh.state = "left".into();
-        assert_eq!(of(&status, None), "mesh · none yet");
+        assert_eq!(of(&status, None, None), "mesh · none yet");
     }
 
     #[test]

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use claudemesh_client::api::{HostSession, Route, SessionsQuery};
+use claudemesh_client::service::Service;
 use claudemesh_client::{Error, ErrorKind, Home};
 use serde_json::Value;
 
 use super::Check;
+use crate::command::{count, time};
 use crate::host::Found;
 use crate::host::bundle::{self, Caller};
 use crate::host::claude::{Binary, OLDEST, Place, SOCKET};
@@ -138,4 +141,50 @@ fn settings(place: &Place) -> Vec<Check> {
 fn read(path: &Path) -> Result<Value, Error> {
     let found = Found::read(path)?;
     understood(found.bytes(), found.path())
+}
+
+/// The way to each session that runs, and when its host last confirmed a message.
+pub(crate) async fn sessions(service: &dyn Service) -> Vec<Check> {
+    match service.sessions(None, SessionsQuery::default()).await {
+        Ok(found) if found.sessions.iter().all(|session| !session.live) => {
+            vec![Check::skipped(SESSION, "none runs on this device")]
+        }
+        Ok(found) => found.sessions.iter().filter(|session| session.live).map(session).collect(),
+        Err(error) => vec![Check::error(SESSION, &error)],
+    }
+}
+
+const SESSION: &str = "session";
+
+fn session(session: &HostSession) -> Check {
+    let confirmed = session.confirmed_at.as_deref();
+    let confirmed =
+        confirmed.map_or_else(|| "nothing confirmed yet".into(), |at| format!("last confirmed {}", time(at)));
+    let unread = count(session.unread, "message");
+    let message = format!("{}: {}, {unread} unread, {confirmed}", session.name, way(session));
+    match session.route {
+        Route::Socket if !answers(session) => {
+            let fix = "start the session again; until then its hooks fetch what waits";
+            Check::failed(SESSION, ErrorKind::Unreachable, format!("{message}; nobody answers there"), fix)
+        }
+        Route::Socket => Check::ok(SESSION, message),
+        Route::Channel => Check::warning(SESSION, message, "a channel confirms nothing: look at what is unread"),
+        _ => {
+            let fix = "messages wait for the end of a turn; to be reached within one, update Claude Code and start the session again";
+            Check::warning(SESSION, message, fix)
+        }
+    }
+}
+
+fn way(session: &HostSession) -> &'static str {
+    match session.route {
+        Route::Socket => "by its socket",
+        Route::Channel => "by channel notifications",
+        _ => "by its hooks",
+    }
+}
+
+/// Whether the session's socket takes a connection. Nothing is said on it.
+fn answers(session: &HostSession) -> bool {
+    session.host.socket.as_ref().is_some_and(|socket| std::os::unix::net::UnixStream::connect(socket).is_ok())
 }

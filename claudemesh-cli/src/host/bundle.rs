@@ -30,6 +30,7 @@ files! {
     ".claude-plugin/plugin.json",
     ".mcp.json",
     "hooks/hooks.json",
+    "skills/allow/SKILL.md",
     "skills/mesh/SKILL.md",
     "skills/status/SKILL.md",
 }

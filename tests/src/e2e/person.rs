@@ -12,6 +12,19 @@ use serde_json::Value;
 
 use super::{Mount, PATIENCE, binary, process, until};
 
+/// What the environment of a test may say, and is not for those in it.
+const INHERITED: [&str; 9] = [
+    "CLAUDEMESH_SESSION",
+    "CLAUDEMESH_LOG",
+    "XDG_RUNTIME_DIR",
+    "CLAUDE_CODE_SESSION_ID",
+    "CLAUDE_CODE_MESSAGING_SOCKET",
+    "CLAUDE_CODE_MESSAGING_TOKEN",
+    "CLAUDE_PID",
+    "CLAUDE_PROJECT_DIR",
+    "CLAUDE_ENV_FILE",
+];
+
 /// A person. Everything that runs in the home is killed when the person goes.
 #[derive(Debug)]
 pub struct Person {
@@ -60,7 +73,7 @@ impl Person {
             None => Command::new(binary()),
         };
         command.args(args).env("CLAUDEMESH_HOME", &self.home).env("USER", &self.name);
-        for inherited in ["CLAUDEMESH_SESSION", "CLAUDEMESH_LOG", "XDG_RUNTIME_DIR"] {
+        for inherited in INHERITED {
             command.env_remove(inherited);
         }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
