@@ -19,6 +19,8 @@ use rmcp::{RoleServer, ServerHandler};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 use super::flush::Written;
 use super::link::{Link, Linked};
@@ -34,6 +36,8 @@ const REVISIONS: &[ProtocolVersion] = &[
 ];
 /// How long a sent message is waited for until it is at the broker.
 const SENT_MS: u64 = 2_000;
+/// How long what was shown may take until it is marked.
+const MARKED: Duration = Duration::from_secs(5);
 /// How long what a hook asks may take.
 const HOOK: Duration = Duration::from_secs(2);
 
@@ -42,6 +46,8 @@ pub(super) struct Server {
     link: Arc<Link>,
     tools: Tools,
     written: Written,
+    /// Marks what was shown last; nothing is shown again meanwhile.
+    marking: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Deserialize)]
@@ -79,7 +85,7 @@ struct Verb {
 
 impl Server {
     pub(super) fn new(link: Arc<Link>, tools: Tools, written: Written) -> Self {
-        Self { link, tools, written }
+        Self { link, tools, written, marking: Mutex::default() }
     }
 
     async fn call(
@@ -120,12 +126,17 @@ impl Server {
                 if let Some(hook) = hook {
                     return Ok(plain(&self.hook(&service, &hook).await));
                 }
+                let mut marking = self.marking.lock().await;
+                if let Some(marked) = marking.take() {
+                    // What is not marked in time is shown again.
+                    let _ = tokio::time::timeout(MARKED, marked).await;
+                }
                 let query = TakeQuery { session: session.clone(), limit: limit.unwrap_or(20), ..Default::default() };
                 let taken = service.session_take(own_mesh, query).await?;
                 let names = inbox::names(&taken);
                 if !names.is_empty() {
                     let written = self.written.of(&context.id);
-                    tokio::spawn(async move {
+                    *marking = Some(tokio::spawn(async move {
                         // What was not handed over is not read.
                         if written.await.is_err() {
                             return;
@@ -135,7 +146,7 @@ impl Server {
                             // What could not be marked is handed over again.
                             let _ = service.mark_read(Some(&mesh), request).await;
                         }
-                    });
+                    }));
                 }
                 Ok(plain(&inbox::show(&taken)))
             }

@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::process::Command;
 
+use claudemesh_client::notices_in;
 use claudemesh_tests::claude::{Api, Claude, Step};
 use claudemesh_tests::e2e::{Person, Scene, until};
 use serde_json::{Value, json};
@@ -38,7 +39,7 @@ fn a_message_wakes_an_idle_session_and_is_read_as_a_tool_result() {
     is(&bob, "api", "idle");
     api.say(&[Step::Tool(CHECK, json!({})), Step::Text("read it")]);
     let id = alice.send("bob/api", "the canary sings", &[]);
-    let asked = api.expects(&["[mesh m_", "alice"]);
+    let asked = api.expects(&["1 from \\\"alice\\\""]);
     assert!(!asked.contains("the canary sings"), "the text came before it was asked for");
     alice.reaches(&id, "read");
     api.expects(&["| the canary sings", "another person", "tool_result"]);
@@ -71,14 +72,14 @@ fn an_urgent_message_reaches_the_next_request_of_the_same_turn() {
     until("the notice is written", || (session(&bob, "api")?["posted"].as_u64()? > 0).then_some(()));
     opened.write_all(b"open\n").unwrap();
     drop(opened);
-    api.expects(&["tool_result", "[mesh m_", "Urgent"]);
+    api.expects(&["tool_result", "Urgent: 1 message"]);
     alice.reaches(&id, "injected");
     claude.turn_ends();
     // The other is told when the turn has ended, and begins one.
     alice.reaches(&waits, "injected");
     claude.turn_ends();
-    let told = |request: &String| request.matches("[mesh m_").count();
-    assert_eq!(api.requests().last().map(told), Some(2), "each is told once");
+    let requests = api.requests();
+    assert_eq!(requests.last().map(|request| notices_in(request).len()), Some(2), "each is told once");
 }
 
 #[test]
@@ -99,8 +100,8 @@ fn sessions_stay_apart_and_a_resumed_one_keeps_its_name() {
     let to_web = alice.send("bob/web", "for web", &[]);
     alice.reaches(&to_web, "injected");
     web.turn_ends();
-    assert!(web_model.requests().iter().any(|request| request.contains("[mesh m_")));
-    assert!(api_model.requests().iter().all(|request| !request.contains("[mesh m_")));
+    assert!(web_model.requests().iter().any(|request| !notices_in(request).is_empty()));
+    assert!(api_model.requests().iter().all(|request| notices_in(request).is_empty()));
     let conversation = session(&bob, "api").unwrap()["host"]["id"].as_str().unwrap().to_owned();
     api.leave();
     let while_away = alice.send("bob/api", "see you", &["--wait", "delivered"]);
@@ -135,7 +136,7 @@ fn a_killed_daemon_loses_and_repeats_nothing() {
     claude.say("read them");
     let asked = api.expects(&["| before", "| after"]);
     assert_eq!((asked.matches("| before").count(), asked.matches("| after").count()), (1, 1));
-    assert_eq!(asked.matches("[mesh m_").count(), 2, "{asked}");
+    assert_eq!(notices_in(&asked).len(), 2, "{asked}");
     alice.reaches(&first, "read");
     alice.reaches(&second, "read");
 }
