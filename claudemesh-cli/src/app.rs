@@ -81,6 +81,18 @@ impl App {
         Ok(service)
     }
 
+    /// Reaches the home's daemon if one runs.
+    ///
+    /// # Errors
+    /// None runs, or it cannot be reached.
+    pub(crate) async fn attached(&self) -> Result<Arc<dyn Service>, Error> {
+        match &self.backend {
+            Backend::Daemon => connect::attach().await,
+            #[cfg(test)]
+            Backend::Given(service) => Ok(Arc::clone(service)),
+        }
+    }
+
     /// Says what goes with every answer about a mesh. Once in a run: who was told is not told again.
     pub(crate) async fn warn(&mut self) {
         if let Some(service) = self.asked.take() {

@@ -6,15 +6,19 @@ use std::str::FromStr;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::command::{
-    broker, compact, completions, group, inbox, invite, join, listen, man, member, memory, mesh, message, notification,
-    peers, send, state, status, summary, task, topic, up,
+    allow, broker, compact, completions, doctor, group, hook, inbox, install, invite, join, launch, listen, man, mcp,
+    member, memory, mesh, message, notification, peers, send, service, session, state, status, statusline, summary,
+    task, topic, up,
 };
 use crate::projection::{EVERYTHING, Fields};
 
 mod answer;
 
 /// The environment variable with the session, when `--session` is not given.
-const SESSION: &str = "CLAUDEMESH_SESSION";
+pub(crate) const SESSION: &str = "CLAUDEMESH_SESSION";
+
+/// The environment variable with the mesh, when `--mesh` is not given.
+pub(crate) const MESH: &str = "CLAUDEMESH_MESH";
 
 /// Examples below the list of verbs.
 const EXAMPLES: &str = "\
@@ -27,6 +31,7 @@ Start here:
 
 Environment:
   CLAUDEMESH_HOME     folder for everything claudemesh keeps [default: the XDG folders]
+  CLAUDEMESH_MESH     mesh this shell uses [default: the only one, or that of `mesh use`]
   CLAUDEMESH_SESSION  session this shell speaks for [default: main]
   NO_COLOR            no colours
 
@@ -55,7 +60,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FIELDS", num_args = 0..=1, require_equals = true,
         default_missing_value = EVERYTHING, value_parser = Fields::from_str, help_heading = "Global options")]
     pub(crate) json: Option<Fields>,
-    /// Mesh to use, by label or id [default: the only one, or that of `mesh use`]
+    /// Mesh to use, by label or id [default: $CLAUDEMESH_MESH, the only one, or that of `mesh use`]
     #[arg(long, global = true, value_name = "LABEL", help_heading = "Global options")]
     pub(crate) mesh: Option<String>,
     /// Session to speak for [default: $CLAUDEMESH_SESSION, or main]
@@ -66,8 +71,12 @@ pub(crate) struct Global {
 impl Global {
     /// The session from the flag or the environment.
     pub(crate) fn session(&self) -> Option<String> {
-        self.session.clone().or_else(|| std::env::var(SESSION).ok().filter(|session| !session.is_empty()))
+        self.session.clone().or_else(|| variable(SESSION))
     }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// The verbs.
@@ -125,6 +134,20 @@ pub(crate) enum Command {
     /// Members of a mesh: list, remove, role
     #[command(subcommand)]
     Member(member::Verb),
+    /// Sessions of this device that messages can reach
+    #[command(subcommand)]
+    Session(session::Verb),
+    Allow(allow::Args),
+    Mcp(mcp::Args),
+    Hook(hook::Args),
+    Install(install::Args),
+    Uninstall(install::Undo),
+    Launch(launch::Args),
+    Statusline(statusline::Args),
+    Doctor(doctor::Args),
+    /// The daemon under the system's service manager: install, uninstall, status
+    #[command(subcommand)]
+    Service(service::Verb),
     Completions(completions::Args),
     Man(man::Args),
     /// Run the daemon in this process; started on demand by the other verbs
@@ -147,7 +170,27 @@ impl Command {
         match self {
             Self::Status(args) => args.verb.is_some(),
             Self::Down | Self::Broker(_) | Self::Mesh(_) | Self::Completions(_) | Self::Man(_) | Self::Daemon => false,
+            Self::Install(_) | Self::Uninstall(_) | Self::Doctor(_) | Self::Service(_) => false,
             _ => true,
+        }
+    }
+
+    /// Whether the verb only reads, at once, and shows no secret.
+    pub(crate) fn is_reading(&self) -> bool {
+        match self {
+            Self::Peers(_) | Self::Peer(_) | Self::Whoami | Self::Recall(_) => true,
+            Self::Session(verb) => verb.is_reading(),
+            Self::Memory(verb) => matches!(verb, memory::Verb::Recall(_)),
+            Self::Status(args) => args.verb.is_none(),
+            Self::Message(verb) => matches!(verb, message::Verb::Status(_)),
+            Self::Topic(verb) => verb.is_reading(),
+            Self::Group(verb) => matches!(verb, group::Verb::List(_)),
+            Self::Notification(verb) => matches!(verb, notification::Verb::List(_)),
+            Self::State(verb) => matches!(verb, state::Verb::Get(_) | state::Verb::List(_)),
+            Self::Task(verb) => matches!(verb, task::Verb::List(_) | task::Verb::Show(_)),
+            Self::Mesh(verb) => matches!(verb, mesh::Verb::List),
+            Self::Member(verb) => matches!(verb, member::Verb::List),
+            _ => false,
         }
     }
 
@@ -156,7 +199,11 @@ impl Command {
         match self {
             _ if global.mesh.is_some() && !self.knows_mesh() => Some("--mesh"),
             _ if global.session.is_some() && !self.knows_session() => Some("--session"),
-            Self::Completions(_) | Self::Man(_) if global.json.is_some() => Some("--json"),
+            Self::Completions(_) | Self::Man(_) | Self::Mcp(_) | Self::Hook(_) | Self::Launch(_)
+                if global.json.is_some() =>
+            {
+                Some("--json")
+            }
             Self::Invite(args) => args.stray(),
             _ => None,
         }
@@ -165,7 +212,9 @@ impl Command {
     /// Whether `--session` means something to the verb.
     const fn knows_session(&self) -> bool {
         match self {
-            Self::Send(_) | Self::Inbox(_) | Self::Listen(_) => true,
+            Self::Send(_) | Self::Inbox(_) | Self::Listen(_) | Self::Summary(_) => true,
+            Self::Status(args) => args.verb.is_some(),
+            Self::Mcp(args) => args.name.is_none(),
             Self::Message(verb) => matches!(verb, message::Verb::Send(_) | message::Verb::Inbox(_)),
             Self::Topic(verb) => verb.knows_session(),
             Self::Task(verb) => verb.knows_session(),
@@ -186,6 +235,13 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, cla
     if let Some(flag) = cli.command.stray(&cli.global) {
         let message = format!("{flag} has no meaning here; leave it out");
         return Err(command.error(clap::error::ErrorKind::ArgumentConflict, message));
+    }
+    // A new mesh gets its label from the flag only.
+    if cli.global.mesh.is_none()
+        && cli.command.knows_mesh()
+        && !matches!(cli.command, Command::Up(_) | Command::Join(_))
+    {
+        cli.global.mesh = variable(MESH);
     }
     if let Some(fields) = cli.global.json.as_mut().filter(|fields| !fields.is_everything()) {
         let checked = match cli.command.answer() {

@@ -8,18 +8,24 @@ use crate::args::Command;
 use crate::output::{Page, Tone};
 use crate::report::Failure;
 
+pub(crate) mod allow;
 pub(crate) mod broker;
 pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod daemon;
+pub(crate) mod doctor;
 pub(crate) mod down;
 mod follow;
 pub(crate) mod group;
+pub(crate) mod hook;
 pub(crate) mod inbox;
+pub(crate) mod install;
 pub(crate) mod invite;
 pub(crate) mod join;
+pub(crate) mod launch;
 pub(crate) mod listen;
 pub(crate) mod man;
+pub(crate) mod mcp;
 pub(crate) mod member;
 pub(crate) mod memory;
 pub(crate) mod mesh;
@@ -27,8 +33,11 @@ pub(crate) mod message;
 pub(crate) mod notification;
 pub(crate) mod peers;
 pub(crate) mod send;
+pub(crate) mod service;
+pub(crate) mod session;
 pub(crate) mod state;
 pub(crate) mod status;
+pub(crate) mod statusline;
 pub(crate) mod summary;
 pub(crate) mod task;
 pub(crate) mod topic;
@@ -78,6 +87,16 @@ async fn verb(app: &mut App, command: Command) -> Outcome {
         Command::Whoami => whoami::run(app).await,
         Command::Mesh(verb) => mesh::run(app, verb).await,
         Command::Member(verb) => member::run(app, verb).await,
+        Command::Session(verb) => session::run(app, verb).await,
+        Command::Allow(args) => allow::run(app, args).await,
+        Command::Mcp(args) => mcp::run(app, args).await,
+        Command::Hook(args) => hook::run(app, args).await,
+        Command::Install(args) => install::run(app, args).await,
+        Command::Uninstall(args) => install::undo(app, args),
+        Command::Launch(args) => launch::run(app, args).await,
+        Command::Statusline(args) => statusline::run(app, args).await,
+        Command::Doctor(args) => doctor::run(app, args).await,
+        Command::Service(verb) => service::run(app, verb).await,
         Command::Completions(args) => completions::run(app, args),
         Command::Man(args) => man::run(app, args),
         Command::Daemon => daemon::run(app).await,
@@ -146,14 +165,14 @@ fn names(members: &[MemberRef]) -> String {
 }
 
 /// A time for a reader: to the minute, in UTC as everything here.
-fn time(rfc3339: &str) -> String {
+pub(crate) fn time(rfc3339: &str) -> String {
     rfc3339
         .parse::<Timestamp>()
         .map_or_else(|_| rfc3339.to_owned(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }
 
 /// A count with its noun.
-fn count(number: u64, noun: &str) -> String {
+pub(crate) fn count(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 

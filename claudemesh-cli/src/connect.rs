@@ -26,6 +26,14 @@ pub(crate) async fn connect(_options: &Global) -> Result<Arc<dyn Service>, Error
     Ok(Arc::new(attached.await?))
 }
 
+/// Attaches to the home's daemon if one runs. Starts none.
+///
+/// # Errors
+/// None runs, or it cannot be reached.
+pub(crate) async fn attach() -> Result<Arc<dyn Service>, Error> {
+    Ok(Arc::new(Attached::open(&Home::from_env()?).await?))
+}
+
 /// Stops the home's daemon and waits until it has ended; false when none runs. Starts none.
 ///
 /// # Errors

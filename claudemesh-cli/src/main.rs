@@ -17,9 +17,12 @@ mod command;
 mod confirm;
 mod connect;
 mod daemon;
+mod doctor;
+mod host;
 mod hosting;
 mod inert;
 mod logging;
+mod mcp;
 mod output;
 mod projection;
 mod qr;
@@ -27,6 +30,7 @@ mod report;
 mod signal;
 mod spinner;
 mod stdin;
+mod supervisor;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -66,7 +70,12 @@ fn run(args: Vec<OsString>, app: &mut App) -> u8 {
         tokio::runtime::Builder::new_current_thread()
     };
     let result = match runtime.enable_all().build() {
-        Ok(runtime) => runtime.block_on(command::run(app, cli.command)),
+        Ok(runtime) => {
+            let result = runtime.block_on(command::run(app, cli.command));
+            // A read of standard input cannot be ended, and is of no more use.
+            runtime.shutdown_background();
+            result
+        }
         Err(error) => {
             Err(Failure::from(Error::new(ErrorKind::Internal, "the runtime does not start").with_source(error)))
         }

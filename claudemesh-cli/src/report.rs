@@ -18,6 +18,8 @@ pub(crate) enum Failure {
     Sent(Error, Box<Sent>),
     /// Whoever read standard output has gone. Nobody is left to be told.
     Closed,
+    /// The result that was shown says what is wrong; only the exit code is left.
+    Shown(ErrorKind),
 }
 
 impl Failure {
@@ -52,6 +54,7 @@ pub(crate) fn report(output: &mut Output, failure: &Failure) -> u8 {
         Failure::Error(error) => (error, None),
         Failure::Sent(error, sent) => (error, Some(&**sent)),
         Failure::Closed => return 0,
+        Failure::Shown(kind) => return kind.exit_code(),
     };
     if output.json {
         let detail = detail(error.kind(), error.message().into(), error.hint().map(Into::into));

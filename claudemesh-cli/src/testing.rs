@@ -16,6 +16,7 @@ use crate::app::{App, Input};
 use crate::output::{Output, Stream};
 
 mod rooms;
+mod sessions;
 
 pub(crate) const ID: &str = "0190c2f4-7e51-7abc-8def-0123456789ab";
 pub(crate) const LINK: &str = "http://127.0.0.1:7900/i#pAABAXhAc2VjcmV0LXNlY3JldC1zZWNyZXQ";
@@ -87,7 +88,7 @@ impl Fake {
     }
 
     fn sent_as(&self, state: State) -> Sent {
-        Sent { id: ID.into(), state, to: vec![self.bob()], reason: self.reason.clone() }
+        Sent { id: ID.into(), state, to: vec![self.bob()], reason: self.reason.clone(), session: None }
     }
 
     fn me(&self) -> WhoAmI {
@@ -289,6 +290,7 @@ impl Service for Fake {
             state: State::Delivered,
             at: "2026-11-21T06:55:01Z".into(),
             reason: None,
+            session: Some("api".into()),
         };
         let status = MessageStatus { id: id.into(), state: State::Delivered, recipients: vec![recipient] };
         self.answer("message_status", json!([mesh, id]), status)

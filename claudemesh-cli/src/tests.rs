@@ -8,4 +8,5 @@ mod projecting;
 mod reading;
 mod rooms;
 mod sending;
+mod skill;
 mod warnings;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use claudemesh_client::{MessageId, templates};
+use claudemesh_core::address::SessionName;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 
 /// The name of a template; the help lists them.
@@ -128,6 +129,14 @@ pub(crate) fn version(text: &str) -> Result<String, String> {
         return Ok("0.0".into());
     }
     place(text).map_err(|error| format!("{error}, or none for a key that must not exist"))
+}
+
+/// Name of a session.
+///
+/// # Errors
+/// The text is none.
+pub(crate) fn session(text: &str) -> Result<String, String> {
+    text.parse::<SessionName>().map(String::from).map_err(|error| error.to_string())
 }
 
 /// Text that may not be empty, such as a label.

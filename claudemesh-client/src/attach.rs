@@ -29,6 +29,7 @@ use http::{FAR_CALL, Http, Request};
 mod feed;
 mod http;
 mod rooms;
+mod sessions;
 mod sse;
 
 /// How long a daemon may take to stop.

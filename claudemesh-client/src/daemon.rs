@@ -21,6 +21,7 @@ use socket::Socket;
 mod extract;
 mod rooms;
 mod routes;
+mod sessions;
 mod socket;
 mod start;
 

@@ -58,6 +58,7 @@ mod mesh;
 pub mod node;
 mod rooms;
 pub mod service;
+mod sessions;
 mod store;
 mod template;
 #[cfg(any(test, feature = "testing"))]
@@ -77,6 +78,7 @@ pub use mesh::{
     ReadPosts, RecallMemories, Receipt, Received, RememberText, SearchPosts, SendMessage, SentMessage, SetState,
     SharedMemory, SharedState, Tail, TailPosts, Tasks, To, Topic, WaitFor, WatchState, WritePost,
 };
+pub use sessions::notices_in;
 pub use template::templates;
 
 /// The README's example is compiled with the others.

@@ -180,7 +180,7 @@ impl Mesh {
     /// [`crate::ErrorKind::NotFound`] for a message that is not here.
     pub async fn mark_read<'a>(&self, messages: impl IntoIterator<Item = &'a Received>) -> Result<(), Error> {
         let messages = messages.into_iter().map(Received::named).collect();
-        self.calls().mark_read(self.selected(), api::ReadRequest { messages }).await
+        self.calls().mark_read(self.selected(), api::ReadRequest { messages, session: self.session.clone() }).await
     }
 
     /// Events from now on. Acknowledging them moves nothing; see [`Mesh::events_from`] for a feed that goes on where the
@@ -297,7 +297,7 @@ impl Mesh {
     /// # Errors
     /// As [`Mesh::whoami`].
     pub async fn set_status(&self, status: api::Activity) -> Result<api::WhoAmI, Error> {
-        let request = api::PresenceRequest { status: Some(status), summary: None };
+        let request = api::PresenceRequest { status: Some(status), summary: None, session: self.session.clone() };
         self.calls().set_presence(self.selected(), request).await
     }
 
@@ -306,7 +306,8 @@ impl Mesh {
     /// # Errors
     /// [`crate::ErrorKind::Usage`] when it is too long.
     pub async fn set_summary(&self, summary: impl Into<String>) -> Result<api::WhoAmI, Error> {
-        let request = api::PresenceRequest { status: None, summary: Some(summary.into()) };
+        let request =
+            api::PresenceRequest { status: None, summary: Some(summary.into()), session: self.session.clone() };
         self.calls().set_presence(self.selected(), request).await
     }
 

@@ -8,6 +8,7 @@ mod enter;
 mod feed;
 #[cfg_attr(not(any(test, feature = "testing")), expect(unreachable_pub))]
 pub(crate) mod held;
+mod hosts;
 mod membership;
 mod messages;
 mod rooms;
@@ -63,7 +64,8 @@ pub struct Node {
     store: Store,
     home: String,
     host: Option<Arc<dyn BrokerHost>>,
-    meshes: RwLock<Vec<Arc<Active>>>,
+    meshes: Arc<RwLock<Vec<Arc<Active>>>>,
+    hosts: Arc<hosts::Hosts>,
     /// One creation or join at a time, so that two never take one label.
     entering: tokio::sync::Mutex<()>,
     lock: Mutex<Option<HomeLock>>,
@@ -174,11 +176,13 @@ impl Node {
     }
 
     fn new(store: Store, home: String, host: Option<Arc<dyn BrokerHost>>, lock: Option<HomeLock>) -> Self {
+        let meshes = Arc::<RwLock<Vec<Arc<Active>>>>::default();
         Self {
+            hosts: hosts::Hosts::new(store.clone(), Arc::clone(&meshes)),
             store,
             home,
             host,
-            meshes: RwLock::default(),
+            meshes,
             entering: tokio::sync::Mutex::default(),
             lock: Mutex::new(lock),
         }
@@ -187,6 +191,7 @@ impl Node {
     async fn open_at(home: &Home, lock: Option<HomeLock>, host: Option<Arc<dyn BrokerHost>>) -> Result<Self, Error> {
         let store = Store::open(Some(&home.data_dir().join("store.db")))?;
         let node = Self::new(store, home.display().to_string(), host, lock);
+        node.hosts.load().await?;
         for row in node.store.meshes().await? {
             if row.embedded && is_active(&row) {
                 node.host()?.start(None).await?;
@@ -275,6 +280,7 @@ impl Node {
         self.meshes.write().await.push(active.clone());
         if active.is_active() {
             rooms::upkeep::start(&self.store, &active);
+            self.hosts.follow(&active).await;
         }
         Ok(active)
     }

@@ -2,6 +2,7 @@
 //! suite runs against both, and every frontend speaks to nothing else.
 
 mod rooms;
+mod sessions;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -11,6 +12,8 @@ use crate::error::Error;
 
 pub use rooms::Rooms;
 pub(crate) use rooms::room_calls;
+pub use sessions::Sessions;
+pub(crate) use sessions::session_calls;
 
 /// A future of a service call.
 pub type Call<'a, T> = BoxFuture<'a, Result<T, Error>>;
@@ -21,7 +24,7 @@ pub type MeshSelector<'a> = Option<&'a str>;
 /// Everything one home can do.
 ///
 /// Each call returns typed errors ([`crate::ErrorKind`]); none panics on any input.
-pub trait Service: Rooms {
+pub trait Service: Rooms + Sessions {
     /// State of the process and all meshes.
     fn status(&self) -> Call<'_, api::Status>;
     /// Creates or resumes a mesh.

@@ -10,6 +10,7 @@ mod query;
 mod rejoin;
 mod request;
 mod schema;
+mod session;
 mod sweep;
 pub(crate) mod view;
 mod write;
@@ -30,6 +31,7 @@ use tokio::sync::{Notify, oneshot};
 
 pub(crate) use query::{EventRow, InboxItem, MeshColumn, MeshRow, MessageRow, NewMesh, StoredInvite};
 pub(crate) use request::RequestRow;
+pub(crate) use session::WaitingRow;
 pub(crate) use write::now_ms;
 
 use crate::error::{Error, ErrorKind};
@@ -68,6 +70,12 @@ pub(crate) enum Extra {
     Request { id: MessageId, hash: [u8; 32], ticket: u64 },
     /// A link of an invite made here.
     Invite { id: [u8; 32], link: String },
+    /// A host confirmed these messages of the inbox.
+    Injected { messages: Vec<i64> },
+    /// The senders of these messages of the inbox were told this claim.
+    Told { messages: Vec<i64>, claim: u64 },
+    /// The session that a message was addressed to.
+    Addressed { id: [u8; 16], session: String },
 }
 
 /// What the store thread owns.
@@ -152,6 +160,22 @@ impl Store {
         });
         self.requests.send(Request::Run(job)).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
+    }
+
+    /// Runs a transaction that need not survive a power failure at once.
+    async fn relaxed<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.run(move |state| {
+            write::relaxed(state, |state| {
+                let tx = state.db.transaction().map_err(db_error)?;
+                let result = work(&tx).map_err(db_error)?;
+                tx.commit().map_err(db_error)?;
+                Ok(result)
+            })
+        })
+        .await
     }
 
     /// Closes the file for all handles, after everything asked for before.

@@ -16,6 +16,7 @@ use crate::service::{MeshSelector, Service};
 
 mod rooms;
 mod service;
+mod sessions;
 
 pub use crate::node::held::{Depth, Held, depth};
 
@@ -43,6 +44,8 @@ struct State {
     confirmed: Option<api::State>,
     counter: u64,
     calls: u64,
+    sessions: crate::sessions::Registry,
+    limits: api::SessionLimits,
 }
 
 #[derive(Debug)]
@@ -59,6 +62,7 @@ struct FakeMesh {
     consumers: BTreeMap<String, u64>,
     rooms: Option<rooms::Folded>,
     warnings: Vec<String>,
+    permitted: Vec<api::MemberRef>,
 }
 
 #[derive(Debug)]
@@ -269,6 +273,7 @@ impl State {
             position: 0,
             consumers: BTreeMap::new(),
             rooms: None,
+            permitted: Vec::new(),
             warnings: Vec::new(),
         });
         id
@@ -328,7 +333,7 @@ impl FakeMesh {
         let sent = self.sent.iter().find(|sent| sent.status.id == id);
         let status = &sent.ok_or_else(|| Error::new(ErrorKind::NotFound, "no such message"))?.status;
         let to = status.recipients.iter().map(|recipient| recipient.member.clone()).collect();
-        Ok(api::Sent { id: id.into(), state: status.state, to, reason: None })
+        Ok(api::Sent { id: id.into(), state: status.state, to, reason: None, session: None })
     }
 
     fn whoami(&self) -> api::WhoAmI {

@@ -69,11 +69,14 @@ async fn every_call_comes_back_as_the_service_answered() {
     let member = served.fake.service().inbox(team, query.clone()).await.unwrap().messages.remove(0).from.member;
     same!(mark_read(
         team,
-        api::ReadRequest { messages: vec![api::MessageName { id: id.clone(), member: member.clone() }] }
+        api::ReadRequest { messages: vec![api::MessageName { id: id.clone(), member: member.clone() }], session: None }
     ));
     assert!(same!(inbox(team, query.clone())).messages.is_empty());
     same!(peers(team, false));
-    same!(set_presence(team, api::PresenceRequest { status: Some(api::Activity::Dnd), summary: Some("x".into()) }));
+    same!(set_presence(
+        team,
+        api::PresenceRequest { status: Some(api::Activity::Dnd), summary: Some("x".into()), session: None }
+    ));
     same!(members(team));
     same!(member_role(team, "bob", "admin"));
     same!(member_remove(team, "bob"));

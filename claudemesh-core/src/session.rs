@@ -39,7 +39,7 @@ pub use roster::{Append, AppendError};
 
 use crate::codec::Malformed;
 use crate::device::{DeviceRecord, PrekeyRing};
-use crate::envelope::{FlushCache, UnwrapCache, WrapCache};
+use crate::envelope::{ClaimItem, FlushCache, UnwrapCache, WrapCache};
 use crate::hash::Hash;
 use crate::id::{DeviceId, LogId, MemberId, MeshId, MessageId};
 use crate::key::{PublicKey, SigningKey};
@@ -270,7 +270,8 @@ pub struct Session {
     deferred: Vec<(u64, Vec<u8>)>,
     flushes: FlushCache,
     unwraps: UnwrapCache,
-    claims: BTreeMap<DeviceId, Vec<(MessageId, Millis)>>,
+    /// What is to be said to devices about their messages, by session of ours.
+    claims: BTreeMap<(DeviceId, Option<String>), Vec<ClaimItem>>,
 
     logs: logs::Logs,
     directory: Directory,

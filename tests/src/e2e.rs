@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 mod broker;
 mod crew;
+mod host;
 mod listener;
 mod mount;
 mod person;
@@ -14,6 +15,7 @@ mod scene;
 
 pub use broker::Broker;
 pub use crew::{Crew, Kills, Worker};
+pub use host::Host;
 pub use listener::Listener;
 pub use mount::Mount;
 pub use person::{Person, Ran, text_of};

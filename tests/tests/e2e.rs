@@ -8,12 +8,17 @@ mod e2e {
     mod disk;
     mod first_contact;
     mod homes;
+    mod install;
     mod kills;
+    mod launch;
     mod life;
     mod links;
+    mod mcp;
     mod membership;
     mod meshes;
     mod outages;
     mod revoked;
     mod rooms;
+    mod service;
+    mod sessions;
 }

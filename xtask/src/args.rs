@@ -17,9 +17,10 @@ pub(crate) enum Task {
         arguments: Vec<String>,
     },
     Demo,
+    HostTest,
 }
 
-const TASKS: &[&str] = &["test", "check", "bench", "fuzz", "demo", "help"];
+const TASKS: &[&str] = &["test", "check", "bench", "fuzz", "demo", "host-test", "help"];
 
 /// The command line is not one of a task.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,6 +55,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Task, UsageError> {
         "help" | "--help" | "-h" => nothing_more("help", rest, Task::Help),
         "test" => nothing_more("test", rest, Task::Test),
         "demo" => nothing_more("demo", rest, Task::Demo),
+        "host-test" => nothing_more("host-test", rest, Task::HostTest),
         "check" => {
             let names = check::names();
             rest.iter().map(|given| one_of("check", &names, given)).collect::<Result<_, _>>().map(Task::Check)
@@ -167,7 +169,10 @@ mod tests {
     #[test]
     fn a_far_miss_lists_what_there_is() {
         let error = parsed("deploy").expect_err("no such task");
-        assert_eq!(error.to_string(), "unknown task `deploy`; there are: test, check, bench, fuzz, demo, help");
+        assert_eq!(
+            error.to_string(),
+            "unknown task `deploy`; there are: test, check, bench, fuzz, demo, host-test, help"
+        );
     }
 
     #[test]

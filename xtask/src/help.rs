@@ -20,6 +20,7 @@ fn text() -> String {
   check [STEP...]         everything else CI requires; without names, all of:
 {steps}  bench [ARGS]            run the benchmark in release mode; `bench -- --help` lists its arguments
   fuzz TARGET [-- ARGS]   fuzz one of: {}
+  host-test               the tests inside the real Claude Code, fetched with npm
   help                    this text
 
 Needs cargo and python3. cargo-nextest is used when installed; cargo-deny and cargo-fuzz serve one check each.

@@ -11,6 +11,7 @@ mod demo;
 mod failure;
 mod fuzz;
 mod help;
+mod host;
 mod process;
 mod report;
 mod source;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Fuzz { target, arguments } => fuzz::run(target, &arguments),
         Task::Demo => demo::run(),
+        Task::HostTest => host::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

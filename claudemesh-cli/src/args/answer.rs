@@ -3,7 +3,11 @@
 use claudemesh_client::api;
 
 use super::Command;
-use crate::command::{down, group, invite, member, memory, mesh, message, notification, peers, state, task, topic};
+use crate::command::{
+    down, group, install, invite, member, memory, mesh, message, notification, peers, service, session, state,
+    statusline, task, topic,
+};
+use crate::doctor::Diagnosis;
 use crate::projection::Schema;
 
 impl Command {
@@ -37,7 +41,22 @@ impl Command {
             Self::Mesh(_) => Schema::of::<api::MeshInfo>(),
             Self::Member(member::Verb::List) => Schema::of::<api::Members>(),
             Self::Member(_) => Schema::of::<api::MemberChange>(),
-            Self::Broker(_) | Self::Completions(_) | Self::Man(_) | Self::Daemon => return None,
+            Self::Install(_) | Self::Uninstall(_) => Schema::of::<install::Installation>(),
+            Self::Statusline(_) => Schema::of::<statusline::Line>(),
+            Self::Doctor(_) => Schema::of::<Diagnosis>(),
+            Self::Service(_) => Schema::of::<service::Service>(),
+            Self::Session(session::Verb::Limit(_)) => Schema::of::<api::SessionLimits>(),
+            Self::Session(_) => Schema::of::<api::HostSessions>(),
+            Self::Allow(_) => Schema::of::<api::Permits>(),
+            Self::Launch(_)
+            | Self::Broker(_)
+            | Self::Completions(_)
+            | Self::Man(_)
+            | Self::Mcp(_)
+            | Self::Hook(_)
+            | Self::Daemon => {
+                return None;
+            }
         })
     }
 }

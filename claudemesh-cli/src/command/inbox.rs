@@ -58,7 +58,7 @@ pub(crate) async fn run(app: &mut App, args: Args) -> Outcome {
         .map(|message| MessageName { id: message.id, member: message.from.member })
         .collect();
     if !args.peek && !messages.is_empty() {
-        service.mark_read(app.mesh(), ReadRequest { messages }).await?;
+        service.mark_read(app.mesh(), ReadRequest { messages, session: app.global.session() }).await?;
     }
     Ok(())
 }

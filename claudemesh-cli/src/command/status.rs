@@ -16,6 +16,7 @@ const SET_EXAMPLES: &str = "\
 Examples:
   claudemesh status set working
   claudemesh status set dnd --mesh team
+  claudemesh status set dnd --session api    of one session only
   claudemesh summary \"fixing the parser\"     says more";
 
 /// Show the daemon and every mesh; with `set`, tell peers what you are doing
@@ -65,7 +66,7 @@ impl From<Choice> for Activity {
 pub(crate) async fn run(app: &mut App, args: Args) -> Outcome {
     let service = app.service().await?;
     if let Some(Verb::Set { status }) = args.verb {
-        let request = PresenceRequest { status: Some(status.into()), ..PresenceRequest::default() };
+        let request = PresenceRequest { status: Some(status.into()), session: app.global.session(), summary: None };
         let me = service.set_presence(app.mesh(), request).await?;
         return app.output.show(&me, |page| page.labelled(Tone::Plain, "peers see", &word(me.status)));
     }

@@ -26,7 +26,8 @@ pub(crate) struct Args {
 /// Sets the summary.
 pub(crate) async fn run(app: &mut App, args: Args) -> Outcome {
     // Empty text clears.
-    let request = PresenceRequest { summary: Some(args.text.unwrap_or_default()), ..PresenceRequest::default() };
+    let summary = Some(args.text.unwrap_or_default());
+    let request = PresenceRequest { summary, session: app.global.session(), status: None };
     let me = app.service().await?.set_presence(app.mesh(), request).await?;
     app.output.show(&me, |page| match &me.summary {
         Some(summary) => page.labelled(Tone::Plain, "peers see", summary),

@@ -32,6 +32,11 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
+    /// Whether it only reads, at once.
+    pub(crate) const fn is_reading(&self) -> bool {
+        matches!(self, Self::List(_) | Self::Members(_) | Self::History(_) | Self::Search(_))
+    }
+
     /// Whether `--session` means something to the verb.
     pub(crate) const fn knows_session(&self) -> bool {
         matches!(self, Self::List(_) | Self::Post(_) | Self::Read(_))

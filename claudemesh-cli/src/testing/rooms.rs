@@ -146,6 +146,8 @@ macro_rules! answers {
     };
 }
 
+pub(super) use answers;
+
 impl Rooms for Fake {
     answers! {
         topic_create(fake, request: TopicCreate) -> Topic { fake.topic(&request.topic) }

@@ -84,9 +84,13 @@ pub struct Sent {
     pub state: State,
     /// Who it goes to.
     pub to: Vec<MemberRef>,
-    /// Why, when held, expired or refused.
+    /// Why, when held, expired or refused; when delivered, why it waits on the recipient's side.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// Which session of the one recipient it is for: that which was addressed or has it, else that which the recipient's
+    /// presence puts first.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub session: Option<String>,
 }
 
 /// One recipient's state.
@@ -100,8 +104,12 @@ pub struct RecipientStatus {
     pub state: State,
     /// Since when.
     pub at: String,
-    /// Why, when held, expired or refused.
+    /// Why, when held, expired or refused; when delivered, why it waits on the recipient's side: `turn`, `low`, `dnd`,
+    /// `permission` or `limit`.
     pub reason: Option<String>,
+    /// The session that was addressed, or that has it.
+    #[serde(default)]
+    pub session: Option<String>,
 }
 
 /// A sent message with every recipient.
@@ -197,6 +205,9 @@ pub struct Inbox {
 pub struct ReadRequest {
     /// Message ids with their sender's member id.
     pub messages: Vec<MessageName>,
+    /// The session that read them, told to their senders.
+    #[serde(default)]
+    pub session: Option<String>,
 }
 
 /// A received message by name.

@@ -33,6 +33,9 @@ pub struct Session {
     pub cwd: Option<String>,
     /// Status.
     pub status: Activity,
+    /// Summary set by the session.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub summary: Option<String>,
 }
 
 /// A peer as presence and roster show it.
@@ -54,7 +57,7 @@ pub struct Peer {
     pub summary: Option<String>,
     /// Live device ids.
     pub devices: Vec<String>,
-    /// Sessions.
+    /// Sessions; a message to the member without a session goes to the first.
     pub sessions: Vec<Session>,
     /// Last seen, when known and not online.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -81,6 +84,8 @@ pub struct PresenceRequest {
     pub status: Option<Activity>,
     /// Summary; empty text clears it, `None` leaves it.
     pub summary: Option<String>,
+    /// The session of a host that this is for; where none of that name runs, it is for the device.
+    pub session: Option<String>,
 }
 
 /// Who this home is in a mesh.

@@ -29,12 +29,14 @@ macro_rules! call {
 }
 
 macro_rules! attach {
-    ($($(#[$doc:meta])* $name:ident($request:ident) -> $answer:ident, $path:literal, $manner:ident;)*) => {
-        impl Rooms for Attached {
+    ($trait:ident; $($(#[$doc:meta])* $name:ident($request:ident) -> $answer:ident, $path:literal, $manner:ident;)*) => {
+        impl $trait for Attached {
             $(fn $name<'a>(&'a self, mesh: MeshSelector<'a>, request: api::$request) -> Call<'a, api::$answer> {
                 async move { self.http.call(call!($manner, $path, mesh, request)).await }.boxed()
             })*
         }
     };
 }
+pub(super) use {attach, call};
+
 room_calls!(attach);

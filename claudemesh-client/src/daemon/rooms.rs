@@ -20,7 +20,7 @@ macro_rules! answer {
 }
 
 macro_rules! serve {
-    ($($(#[$doc:meta])* $name:ident($request:ident) -> $answer:ident, $path:literal, $manner:ident;)*) => {
+    ($trait:ident; $($(#[$doc:meta])* $name:ident($request:ident) -> $answer:ident, $path:literal, $manner:ident;)*) => {
         $(async fn $name(
             State(app): State<App>,
             Params(MeshParams { mesh }): Params<MeshParams>,
@@ -34,4 +34,6 @@ macro_rules! serve {
         }
     };
 }
+pub(super) use {answer, serve};
+
 room_calls!(serve);

@@ -17,7 +17,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::watch;
 
 use super::extract::{ApiError, Params, Payload};
-use super::{rooms, until};
+use super::{rooms, sessions, until};
 use crate::api;
 use crate::error::{Error, ErrorKind};
 use crate::local::{
@@ -60,7 +60,7 @@ pub(super) fn router(service: Arc<dyn Service>, stop: watch::Sender<bool>) -> Ro
         (route::ACK, post(ack)),
     ];
     let router = routes.into_iter().fold(Router::new(), |router, (path, method)| router.route(path, method));
-    rooms::routes(router)
+    sessions::routes(rooms::routes(router))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&service), warn))
         .route(route::VERSION, get(version))
         .route(route::STATUS, get(status))

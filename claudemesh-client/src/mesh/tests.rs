@@ -51,7 +51,7 @@ async fn waiting_ends_with_the_state_a_failure_or_the_timeout() {
 
 #[tokio::test]
 async fn a_held_message_is_queued_and_nothing_more() {
-    let sent = api::Sent { id: "x".into(), state: api::State::Held, to: Vec::new(), reason: None };
+    let sent = api::Sent { id: "x".into(), state: api::State::Held, to: Vec::new(), reason: None, session: None };
     Receipt::Queued.check(&sent).unwrap();
     assert_eq!(Receipt::Accepted.check(&sent).unwrap_err().kind(), ErrorKind::Timeout);
 }

@@ -59,7 +59,15 @@ type AppendReply = oneshot::Sender<Result<u64, AppendError>>;
 type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
 /// Makes a message with what the session knows.
-pub(crate) type Compose = Box<dyn FnOnce(&Session) -> Result<(Outgoing, Vec<MemberRef>), Error> + Send>;
+pub(crate) type Compose = Box<dyn FnOnce(&Session) -> Result<(Outgoing, Addressed), Error> + Send>;
+
+/// Whom a message goes to.
+#[derive(Debug)]
+pub(crate) struct Addressed {
+    pub(crate) to: Vec<MemberRef>,
+    /// The session of the one recipient.
+    pub(crate) session: Option<String>,
+}
 
 /// A request that its caller named, and what it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +79,9 @@ pub(crate) struct Once {
 /// What the service asks of a driver.
 pub(crate) enum Order {
     /// Sends a message; answered when it is on disk: with whom it goes to, and whether there is more to say of it.
-    Send { compose: Compose, fingerprint: Option<[u8; 32]>, reply: Reply<(Vec<MemberRef>, bool)> },
-    /// Hands a command to the session; answered when its effects are on disk.
-    Command(Command, Reply<()>),
+    Send { compose: Compose, fingerprint: Option<[u8; 32]>, reply: Reply<(Addressed, bool)> },
+    /// Hands a command to the session; answered when its effects, and what goes with them, are on disk.
+    Command(Command, Vec<Extra>, Reply<()>),
     /// Changes the roster; answered with the entry's index.
     Append { append: Append, extra: Option<Extra>, reply: AppendReply },
     /// Writes a record to a log, for a request that its caller may have named; `reply` hears when it is on disk here,
@@ -240,13 +248,17 @@ impl Driver {
                     Ok(composed) => composed,
                     Err(error) => return drop(reply.send(Err(error))),
                 };
+                if let Some(session) = &outgoing.session {
+                    batch.extra.push(Extra::Addressed { id: *outgoing.id.as_bytes(), session: session.clone() });
+                }
                 if let Some(hash) = fingerprint {
                     batch.extra.push(Extra::Fingerprint { id: *outgoing.id.as_bytes(), hash });
                 }
                 batch.sends.push(SendReply { id: outgoing.id, to, reply });
                 self.feed(Input::Command(Command::Send(outgoing)), batch);
             }
-            Order::Command(command, reply) => {
+            Order::Command(command, extra, reply) => {
+                batch.extra.extend(extra);
                 self.feed(Input::Command(command), batch);
                 batch.replies.push(reply);
             }

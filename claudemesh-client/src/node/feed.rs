@@ -7,6 +7,7 @@ use claudemesh_core::{DeviceId, MemberId, MessageId};
 use futures_util::stream::{self, BoxStream};
 use tokio::sync::{broadcast, watch};
 
+use super::hosts::Reading;
 use super::{Active, Node, view};
 use crate::api;
 use crate::error::{Error, ErrorKind};
@@ -27,6 +28,8 @@ struct Feed {
     drained: bool,
     committed: watch::Receiver<u64>,
     presence: broadcast::Receiver<DeviceId>,
+    /// Whoever reads what is for no session in particular keeps it from others.
+    _reading: Option<Reading>,
 }
 
 impl Node {
@@ -42,9 +45,11 @@ impl Node {
         };
         // A feed of what has ended would wait for ever.
         let shared = self.live(&mesh).await?.shared.clone();
+        let session = query.session.unwrap_or_else(|| crate::DEFAULT_SESSION.into());
         let feed = Feed {
             store: self.store.clone(),
-            session: query.session.unwrap_or_else(|| crate::DEFAULT_SESSION.into()),
+            _reading: self.hosts.reading(&session),
+            session,
             mesh,
             position,
             buffer: VecDeque::new(),

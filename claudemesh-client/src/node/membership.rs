@@ -225,6 +225,12 @@ impl Node {
         if request.summary.as_ref().is_some_and(|summary| summary.len() > 280) {
             return Err(Error::new(ErrorKind::Usage, "a summary has at most 280 bytes").with_hint("shorten it"));
         }
+        if let Some(session) = &request.session
+            && self.hosts.set(session, &request).await?
+        {
+            return Ok(());
+        }
+        let _showing = self.hosts.showing.lock().await;
         let own = mesh.look(|session, _| session.own_status().clone()).await?;
         let status = Status {
             activity: request.status.map_or(own.activity, view::core_activity),

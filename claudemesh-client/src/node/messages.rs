@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use claudemesh_core::address::{Address, Candidate};
-use claudemesh_core::envelope::Priority;
+use claudemesh_core::envelope::{ClaimState, Priority};
 use claudemesh_core::hash::Label;
 use claudemesh_core::session::{Command, Outgoing, Session};
 use claudemesh_core::{DeviceId, MemberId, MessageId};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::driver::{Compose, Order, now, rng};
+use super::driver::{Addressed, Compose, Order, now, rng};
 use super::{Active, Node, view};
 use crate::address::{choose, message_id};
 use crate::api;
@@ -85,7 +85,7 @@ fn compose(
     request: api::SendRequest,
     id: MessageId,
     reply_to: Option<MessageId>,
-) -> Result<(Outgoing, Vec<api::MemberRef>), Error> {
+) -> Result<(Outgoing, Addressed), Error> {
     let limits = session.limits();
     check_text(&request.text, limits.max_text)?;
     let ttl = request.ttl.unwrap_or(DEFAULT_TTL);
@@ -107,13 +107,15 @@ fn compose(
         reply_to,
         ttl: ttl * 1000,
     };
-    let names = outgoing.to.iter().map(|member| view::member_ref(session, row, member)).collect();
-    Ok((outgoing, names))
+    let to = outgoing.to.iter().map(|member| view::member_ref(session, row, member)).collect();
+    let lead = || outgoing.to.first().filter(|_| outgoing.to.len() == 1).and_then(|to| view::lead(session, to));
+    let addressed = Addressed { to, session: outgoing.session.clone().or_else(lead) };
+    Ok((outgoing, addressed))
 }
 
 /// A message that is in a log, and addressed to nobody by name.
 fn unaddressed(id: MessageId, state: api::State) -> api::Sent {
-    api::Sent { id: id.to_string(), state, to: Vec::new(), reason: None }
+    api::Sent { id: id.to_string(), state, to: Vec::new(), reason: None, session: None }
 }
 
 fn fingerprint(message: &Outgoing) -> [u8; 32] {
@@ -190,11 +192,11 @@ impl Node {
     ) -> Result<api::Sent, Error> {
         let (reply, answer) = oneshot::channel();
         mesh.handle()?.order(Order::Send { compose, fingerprint, reply }).await?;
-        let (names, eventful) =
+        let (Addressed { to, session }, eventful) =
             answer.await.map_err(|_| Error::new(ErrorKind::Internal, "the mesh stopped while sending"))??;
         if !eventful {
             // The store has nothing to add, and asking it would wait behind the next commit.
-            return Ok(api::Sent { id: id.to_string(), state: api::State::Queued, to: names, reason: None });
+            return Ok(api::Sent { id: id.to_string(), state: api::State::Queued, to, reason: None, session });
         }
         self.sent(mesh, id).await
     }
@@ -203,7 +205,7 @@ impl Node {
     async fn post_message(&self, mesh: &Active, topic: &str, request: api::SendRequest) -> Result<api::Sent, Error> {
         let api::SendRequest { text, id, reply_to, session, .. } = request;
         let posted = self.post(mesh, api::PostRequest { topic: topic.into(), text, id, reply_to, session }).await?;
-        Ok(api::Sent { id: posted.id, state: posted.state, to: Vec::new(), reason: None })
+        Ok(api::Sent { id: posted.id, state: posted.state, to: Vec::new(), reason: None, session: None })
     }
 
     async fn rows(&self, mesh: &Active, id: MessageId) -> Result<Vec<MessageRow>, Error> {
@@ -222,12 +224,17 @@ impl Node {
 
     async fn sent_as(mesh: &Active, id: MessageId, rows: Vec<MessageRow>) -> Result<api::Sent, Error> {
         let (state, reason) = view::overall(&rows);
-        let to = mesh
+        let (to, session) = mesh
             .look(move |session, row| {
-                rows.iter().map(|r| view::member_ref(session, row, &MemberId::from_bytes(r.member))).collect()
+                let to = rows.iter().map(|r| view::member_ref(session, row, &MemberId::from_bytes(r.member))).collect();
+                let of_one = |r: &MessageRow| {
+                    let lead = || view::lead(session, &MemberId::from_bytes(r.member));
+                    r.session.clone().or_else(|| if r.state.rank() <= 3 { lead() } else { None })
+                };
+                (to, rows.first().filter(|_| rows.len() == 1).and_then(of_one))
             })
             .await?;
-        Ok(api::Sent { id: id.to_string(), state, to, reason })
+        Ok(api::Sent { id: id.to_string(), state, to, reason, session })
     }
 
     /// How far a message to a topic or to everyone has got: waiting to be written, or in the log.
@@ -275,13 +282,14 @@ impl Node {
         let recipients = mesh
             .look(move |session, mesh_row| {
                 let one = |row: &MessageRow| {
-                    let (state, reason) = view::state(row.state);
+                    let (state, reason) = view::recipient(row);
                     api::RecipientStatus {
                         member: view::member_ref(session, mesh_row, &MemberId::from_bytes(row.member)),
                         device: DeviceId::from_bytes(row.device).to_string(),
                         state,
                         at: view::time(row.at),
                         reason,
+                        session: row.session.clone(),
                     }
                 };
                 rows.iter().map(one).collect()
@@ -298,6 +306,7 @@ impl Node {
         mesh.catch_up().await;
         // Nothing comes any more for a mesh that has ended.
         let waits = query.wait_ms > 0 && mesh.is_active();
+        let _reading = if waits { self.hosts.reading(&session) } else { None };
         let mut committed = mesh.handle.as_ref().map(|handle| handle.shared.committed.subscribe());
         loop {
             if let Some(committed) = &mut committed {
@@ -333,6 +342,7 @@ impl Node {
             return Ok(());
         }
         let read = unread.iter().map(|(device, id)| (DeviceId::from_bytes(*device), MessageId::from_bytes(*id)));
-        mesh.handle()?.command(Command::Read(read.collect())).await
+        let command = Command::Claim { messages: read.collect(), state: ClaimState::Read, session: request.session };
+        mesh.handle()?.command(command).await
     }
 }

@@ -1,6 +1,6 @@
 //! What a session knows, as the API's types.
 
-use claudemesh_core::presence::{Activity, SessionInfo};
+use claudemesh_core::presence::{Activity, SessionInfo, Status};
 use claudemesh_core::roster::{Applied, Payload, Role};
 use claudemesh_core::safety::safety_number;
 use claudemesh_core::session::{MessageState, Session};
@@ -92,7 +92,23 @@ fn session_info(info: &SessionInfo) -> api::Session {
         name: info.name.clone(),
         cwd: info.cwd.clone(),
         status: activity(info.activity),
+        summary: info.summary.clone(),
     }
+}
+
+/// What a device is doing: what was set for it by hand, else what its first session does.
+fn overall_activity(status: &Status) -> Activity {
+    match status.sessions.first() {
+        Some(session) if status.activity == Activity::Idle => session.activity,
+        _ => status.activity,
+    }
+}
+
+/// The session that a message to a member goes to: the first that its device shows.
+pub(super) fn lead(session: &Session, member: &MemberId) -> Option<String> {
+    let device = session.acting_device(member)?;
+    let status = session.peer(&device)?.status.as_ref()?;
+    status.sessions.first().map(|session| session.id.clone())
 }
 
 /// A peer as roster, directory and presence show it.
@@ -111,8 +127,11 @@ pub(super) fn peer(session: &Session, row: &MeshRow, id: &MemberId) -> Option<ap
         role: role(member.role).into(),
         kind: kind(member.kind).into(),
         online,
-        status: status.map_or(api::Activity::Idle, |status| activity(status.activity)),
-        summary: status.and_then(|status| status.summary.clone()),
+        status: status.map_or(api::Activity::Idle, |status| activity(overall_activity(status))),
+        summary: status.and_then(|status| {
+            let of_sessions = || status.sessions.iter().find_map(|session| session.summary.clone());
+            status.summary.clone().or_else(of_sessions)
+        }),
         devices: devices.iter().map(|device| device.id.to_string()).collect(),
         sessions: status.map(|status| status.sessions.iter().map(session_info).collect()).unwrap_or_default(),
         last_seen: last_seen.map(time),
@@ -136,6 +155,21 @@ pub(super) fn member_info(session: &Session, row: &MeshRow, id: &MemberId) -> Op
     })
 }
 
+pub(super) fn priority(code: u64) -> api::Priority {
+    match code {
+        0 => api::Priority::Now,
+        2 => api::Priority::Low,
+        _ => api::Priority::Next,
+    }
+}
+
+/// State of one recipient; the reason also where it has come and waits there.
+pub(super) fn recipient(row: &MessageRow) -> (api::State, Option<String>) {
+    let (state, why) = state(row.state);
+    let wait = || row.wait.clone().filter(|_| state == api::State::Delivered);
+    (state, why.or_else(wait))
+}
+
 /// State and reason of one recipient.
 pub(super) fn state(state: MessageState) -> (api::State, Option<String>) {
     let (_, why) = state.code();
@@ -154,7 +188,7 @@ pub(super) fn state(state: MessageState) -> (api::State, Option<String>) {
 
 /// The least state of all recipients; a failure wins.
 pub(super) fn overall(rows: &[MessageRow]) -> (api::State, Option<String>) {
-    let states = rows.iter().map(|row| state(row.state));
+    let states = rows.iter().map(recipient);
     states
         .reduce(|a, b| match (a.0.is_failure(), b.0.is_failure()) {
             (true, _) => a,
@@ -179,11 +213,7 @@ pub(super) fn message(session: &Session, row: &MeshRow, item: InboxItem) -> api:
         body: item.body,
         sent_at: time(item.sent_at),
         received_at: time(item.received_at),
-        priority: match item.priority {
-            0 => api::Priority::Now,
-            2 => api::Priority::Low,
-            _ => api::Priority::Next,
-        },
+        priority: priority(item.priority),
         reply_to: item.reply_to.map(|id| claudemesh_core::MessageId::from_bytes(id).to_string()),
         session: item.session,
         read: item.read,

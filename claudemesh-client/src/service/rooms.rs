@@ -10,6 +10,7 @@ use crate::api;
 macro_rules! room_calls {
     ($make:ident) => {
         $make! {
+            Rooms;
             /// Makes a topic.
             topic_create(TopicCreate) -> Topic, "/v1/topics/create", far;
             /// Topics this member can know of.
@@ -78,11 +79,11 @@ macro_rules! room_calls {
 pub(crate) use room_calls;
 
 macro_rules! define {
-    ($($(#[$doc:meta])* $name:ident($request:ident) -> $answer:ident, $path:literal, $manner:ident;)*) => {
+    ($trait:ident; $($(#[$doc:meta])* $name:ident($request:ident) -> $answer:ident, $path:literal, $manner:ident;)*) => {
         /// Conversations and shared knowledge of a mesh.
         ///
         /// Each call returns typed errors ([`crate::ErrorKind`]); none panics on any input.
-        pub trait Rooms: Send + Sync {
+        pub trait $trait: Send + Sync {
             $($(#[$doc])* fn $name<'a>(
                 &'a self,
                 mesh: MeshSelector<'a>,

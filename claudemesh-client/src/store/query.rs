@@ -40,6 +40,10 @@ pub(crate) struct MessageRow {
     pub(crate) member: [u8; 32],
     pub(crate) state: MessageState,
     pub(crate) at: u64,
+    /// The session of the recipient's that was addressed or has it.
+    pub(crate) session: Option<String>,
+    /// Why it waits there.
+    pub(crate) wait: Option<String>,
 }
 
 /// A received message.
@@ -210,6 +214,7 @@ impl Store {
                 "event",
                 "consumer",
                 "invite",
+                "permitted",
             ] {
                 tx.execute(&format!("DELETE FROM {table} WHERE mesh = ?1"), [mesh]).map_err(db_error)?;
             }
@@ -443,10 +448,17 @@ pub(crate) enum MeshColumn {
     Broker,
 }
 
+/// Received messages by their rows.
+pub(super) fn inbox_items(db: &Connection, rows: &[i64]) -> rusqlite::Result<Vec<InboxItem>> {
+    let mut sql = db.prepare_cached(&format!("SELECT {INBOX_COLUMNS} FROM inbox WHERE row = ?1"))?;
+    rows.iter().map(|row| sql.query_row([row], |row| inbox_item(row, 0))).collect()
+}
+
 fn message(db: &Connection, mesh: i64, id: &[u8; 16]) -> Result<Vec<MessageRow>, Error> {
     let mut sql = db
         .prepare_cached(
-            "SELECT device, member, state, reason, at FROM sent WHERE mesh = ?1 AND id = ?2 AND visible = 1",
+            "SELECT device, member, state, reason, at, session, wait FROM sent
+             WHERE mesh = ?1 AND id = ?2 AND visible = 1",
         )
         .map_err(db_error)?;
     let rows = sql
@@ -456,6 +468,8 @@ fn message(db: &Connection, mesh: i64, id: &[u8; 16]) -> Result<Vec<MessageRow>,
                 member: row.get(1)?,
                 state: state(row.get(2)?, row.get::<_, Option<String>>(3)?.as_deref()),
                 at: row.get::<_, i64>(4)? as u64,
+                session: row.get(5)?,
+                wait: row.get(6)?,
             })
         })
         .map_err(db_error)?;

@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/004_flights.sql"),
     include_str!("migrations/005_life.sql"),
     include_str!("migrations/006_requests.sql"),
+    include_str!("migrations/007_sessions.sql"),
 ];
 
 /// Pages of the write-ahead log before they move to the database.

@@ -32,6 +32,7 @@ impl Store {
                 "DELETE FROM sent WHERE at < ?1 AND state >= 3",
                 "DELETE FROM event WHERE kind = 1 AND ref IN (SELECT row FROM inbox WHERE read_at < ?1)",
                 "DELETE FROM inbox WHERE read_at < ?1",
+                "DELETE FROM handing WHERE inbox NOT IN (SELECT row FROM inbox) AND ?1 > 0",
                 "DELETE FROM fingerprint WHERE (mesh, id) NOT IN (SELECT mesh, id FROM sent) AND ?1 > 0",
             ] {
                 tx.execute(sql, [old]).map_err(db_error)?;

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::log::{self, LogRows};
 use super::view::search;
-use super::{Extra, State, db_error, request};
+use super::{Extra, State, db_error, request, session};
 use crate::error::Error;
 
 type Lane = (i64, [u8; 32], u64);
@@ -44,7 +44,7 @@ pub(super) fn index(state: &mut State) -> Result<(), Error> {
 }
 
 /// Without waiting for the disk.
-fn relaxed(state: &mut State, work: impl FnOnce(&mut State) -> Result<(), Error>) -> Result<(), Error> {
+pub(super) fn relaxed<T>(state: &mut State, work: impl FnOnce(&mut State) -> Result<T, Error>) -> Result<T, Error> {
     let result = state.db.execute_batch("PRAGMA synchronous = NORMAL").map_err(db_error).and_then(|()| work(state));
     state.db.execute_batch("PRAGMA synchronous = FULL").map_err(db_error).and(result)
 }
@@ -156,6 +156,9 @@ fn apply(
                 .execute(params![mesh, id.as_bytes()])
                 .map(drop)
         }
+        Change::Claimed { id, device, session: named, wait } => {
+            session::claimed(tx, mesh, (id.as_bytes(), device.as_bytes()), named.as_deref(), *wait)
+        }
         Change::Inbox(row) => insert_inbox(tx, mesh, row, None),
         Change::Seen { device, lane, seq, id, hash, .. } => {
             mark_seen(tx, (mesh, *device.as_bytes(), lane.code()), *seq, seen, touched)?;
@@ -249,8 +252,8 @@ fn insert_inbox(tx: &Connection, mesh: i64, row: &InboxRow, hash: Option<&Hash>)
     let addressed: Vec<u8> = row.to.iter().flat_map(|member| *member.as_bytes()).collect();
     tx.prepare_cached(
         "INSERT OR IGNORE INTO inbox (mesh, device, id, member, from_session, session, addressed, kind, body, sent_at,
-         received_at, priority, reply_to, copy, hops, hash)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+         received_at, priority, reply_to, copy, hops, hash, bare)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     )?
     .execute(params![
         mesh,
@@ -269,6 +272,7 @@ fn insert_inbox(tx: &Connection, mesh: i64, row: &InboxRow, hash: Option<&Hash>)
         row.copy,
         row.hops as i64,
         hash,
+        row.session.is_none(),
     ])?;
     if tx.changes() == 1 && kind == 0 && !row.copy {
         let inbox = tx.last_insert_rowid();
@@ -292,6 +296,9 @@ fn apply_extra(tx: &Connection, mesh: i64, extra: &Extra) -> rusqlite::Result<()
             .prepare_cached("INSERT OR REPLACE INTO invite (mesh, id, link) VALUES (?1, ?2, ?3)")?
             .execute(params![mesh, id, link])
             .map(drop),
+        Extra::Injected { messages } => session::injected(tx, messages, now_ms()),
+        Extra::Told { messages, claim } => session::told(tx, messages, *claim),
+        Extra::Addressed { id, session } => session::addressed(tx, mesh, id, session),
     }
 }
 

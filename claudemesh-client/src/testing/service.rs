@@ -12,7 +12,10 @@ use crate::error::{Error, ErrorKind};
 use crate::service::{Call, MeshSelector, Service};
 
 impl Fake {
-    fn reply<'a, T: Send + 'a>(&'a self, call: impl FnOnce(&mut State) -> Result<T, Error> + Send + 'a) -> Call<'a, T> {
+    pub(super) fn reply<'a, T: Send + 'a>(
+        &'a self,
+        call: impl FnOnce(&mut State) -> Result<T, Error> + Send + 'a,
+    ) -> Call<'a, T> {
         async move { self.answer(call) }.boxed()
     }
 
@@ -227,6 +230,7 @@ impl Service for Fake {
                     state: api::State::Queued,
                     at: NOW.into(),
                     reason: None,
+                    session: None,
                 });
             }
             let status = api::MessageStatus { id: id.clone(), state: api::State::Queued, recipients };

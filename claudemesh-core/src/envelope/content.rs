@@ -97,8 +97,33 @@ coded!(
         Injected = 4,
         /// Read.
         Read = 5,
+        /// Waits until the session is at rest.
+        WaitsForTurn = 16,
+        /// Waits until somebody asks for it.
+        WaitsForAsking = 17,
+        /// Waits while the session does not want to be disturbed.
+        WaitsForQuiet = 18,
+        /// Waits until the session's user permits its sender.
+        WaitsForPermission = 19,
+        /// Waits because of a limit between the two sessions.
+        WaitsForLimit = 20,
     }
 );
+
+impl ClaimState {
+    /// Why a message waits on the recipient's side; none when it does not.
+    #[must_use]
+    pub const fn wait(self) -> Option<&'static str> {
+        match self {
+            Self::Injected | Self::Read => None,
+            Self::WaitsForTurn => Some("turn"),
+            Self::WaitsForAsking => Some("low"),
+            Self::WaitsForQuiet => Some("dnd"),
+            Self::WaitsForPermission => Some("permission"),
+            Self::WaitsForLimit => Some("limit"),
+        }
+    }
+}
 
 /// The state of one message, claimed by a device that received it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

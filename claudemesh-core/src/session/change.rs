@@ -75,6 +75,17 @@ pub enum Change {
         /// False for copies and claims, which no user asks about.
         visible: bool,
     },
+    /// A recipient said more of a message that was sent to it. Comes beside the [`Change::State`] it belongs to, if any.
+    Claimed {
+        /// The message.
+        id: MessageId,
+        /// Recipient device.
+        device: DeviceId,
+        /// The session that has it.
+        session: Option<String>,
+        /// Why it waits there.
+        wait: Option<&'static str>,
+    },
     /// Every recipient of a sent message reached an end: its bytes are no longer needed.
     OutboxDone {
         /// The message.
@@ -300,7 +311,7 @@ impl Snapshot {
                 log.queue.retain(|ticket, _| !queued.contains(ticket));
             }
             Change::OwnStatus { status } => self.own_status = Some(status.clone()),
-            Change::Inbox(_) | Change::Read { .. } | Change::LogCompacted { .. } => {}
+            Change::Inbox(_) | Change::Read { .. } | Change::Claimed { .. } | Change::LogCompacted { .. } => {}
         }
     }
 

@@ -8,7 +8,7 @@ use rand_core::CryptoRng;
 
 use super::logs::LogPolicy;
 use super::{Append, Context, Session};
-use crate::envelope::Priority;
+use crate::envelope::{ClaimState, Priority};
 use crate::id::{DeviceId, LogId, MemberId, MessageId};
 use crate::log::Record;
 use crate::presence::Status;
@@ -21,6 +21,15 @@ pub enum Command {
     Send(Outgoing),
     /// Tells senders that their messages were read. Marking twice is harmless.
     Read(Vec<(DeviceId, MessageId)>),
+    /// Tells senders what became of their messages in one of this device's sessions.
+    Claim {
+        /// Sending devices and messages.
+        messages: Vec<(DeviceId, MessageId)>,
+        /// What. Of [`ClaimState::Read`] they are marked, as by [`Command::Read`].
+        state: ClaimState,
+        /// The session.
+        session: Option<String>,
+    },
     /// Appends to the roster; answered by [`super::Notice::Appended`] under the same token.
     Append {
         /// Names the request.
@@ -108,7 +117,8 @@ impl Session {
     pub(super) fn on_command<R: CryptoRng>(&mut self, command: Command, cx: &mut Context<'_, R>) {
         match command {
             Command::Send(outgoing) => self.send_text(outgoing, cx),
-            Command::Read(messages) => self.mark_read(messages, cx),
+            Command::Read(messages) => self.claim(messages, ClaimState::Read, None, cx),
+            Command::Claim { messages, state, session } => self.claim(messages, state, session, cx),
             Command::Append { token, append } => self.request_append(token, append, cx),
             Command::SetStatus(status) => self.set_status(status, cx),
             Command::SetName(name) => self.name = Some(name),

@@ -1,5 +1,6 @@
 //! Receiving: every delivery ends applied, refused with a reason, or left at the broker to come again.
 
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -9,7 +10,7 @@ use super::message::{InboxBody, InboxRow, MessageState, OutRecipient, OutboxKind
 use super::{Action, Change, Context, Fault, MAX_RECENT, Notice, Pending, Session};
 use crate::device::PrekeyId;
 use crate::envelope::{
-    ClaimItem, ClaimState, Content, ContentBody, Delivery, Lane, MAX_CLAIMS, Priority, VerifiedDelivery,
+    ClaimItem, ClaimState, Content, ContentBody, Delivery, Lane, MAX_CLAIMS, MAX_SESSION, Priority, VerifiedDelivery,
 };
 use crate::hash::Hash;
 use crate::head::Connection;
@@ -111,7 +112,7 @@ impl Session {
         let Some(member) = self.roster.device(sender).map(|device| device.member) else { return };
         let body = match content.body {
             ContentBody::Text(text) => InboxBody::Text(text),
-            ContentBody::Claim(claims) => return self.take_claims(sender, &claims, cx),
+            ContentBody::Claim(claims) => return self.take_claims(sender, &claims, content.sending_session, cx),
             ContentBody::Invitation(log) => return self.take_invitation(log, cx),
             ContentBody::Unknown { kind, bytes } => InboxBody::Undecodable { kind, bytes },
         };
@@ -184,32 +185,40 @@ impl Session {
         }
     }
 
-    pub(super) fn mark_read<R>(&mut self, messages: Vec<(DeviceId, MessageId)>, cx: &mut Context<'_, R>) {
+    pub(super) fn claim<R>(
+        &mut self,
+        messages: Vec<(DeviceId, MessageId)>,
+        state: ClaimState,
+        session: Option<String>,
+        cx: &mut Context<'_, R>,
+    ) {
+        let session = session.filter(|session| session.len() <= MAX_SESSION);
         for (device, id) in messages {
-            cx.persist(Change::Read { device, id, at: cx.now });
+            if state == ClaimState::Read {
+                cx.persist(Change::Read { device, id, at: cx.now });
+            }
             if self.roster.is_live_device(&device) && !self.is_halted() {
-                self.claims.entry(device).or_default().push((id, cx.now));
+                let said = self.claims.entry((device, session.clone())).or_default();
+                said.push(ClaimItem { id, state, at: cx.now });
             }
         }
     }
 
-    /// Tells senders what was read, sealed to them like any message.
+    /// Tells senders what became of their messages, sealed to them like any message.
     pub(super) fn flush_claims<R: CryptoRng>(&mut self, cx: &mut Context<'_, R>) {
-        for (device, read) in core::mem::take(&mut self.claims) {
+        for ((device, session), said) in core::mem::take(&mut self.claims) {
             let Some(member) = self.roster.device(&device).map(|device| device.member) else { continue };
-            for chunk in read.chunks(MAX_CLAIMS) {
-                let claims: Vec<ClaimItem> =
-                    chunk.iter().map(|(id, at)| ClaimItem { id: *id, state: ClaimState::Read, at: *at }).collect();
+            for claims in said.chunks(MAX_CLAIMS) {
                 let content = Content {
                     acting: vec![device],
                     target_session: None,
-                    sending_session: None,
+                    sending_session: session.clone(),
                     sent_at: cx.now,
                     priority: Priority::Next,
                     reply_to: None,
                     hops: 0,
                     addressed: vec![member],
-                    body: ContentBody::Claim(claims),
+                    body: ContentBody::Claim(claims.to_vec()),
                 };
                 let recipient = OutRecipient { device, member, seq: None, acting: true, state: MessageState::Queued };
                 let id = MessageId::generate(cx.now, cx.rng);
@@ -219,12 +228,23 @@ impl Session {
     }
 
     /// Takes a recipient's claims about messages this device sent to it.
-    fn take_claims<R>(&mut self, device: &DeviceId, claims: &[ClaimItem], cx: &mut Context<'_, R>) {
+    fn take_claims<R>(
+        &mut self,
+        device: &DeviceId,
+        claims: &[ClaimItem],
+        session: Option<String>,
+        cx: &mut Context<'_, R>,
+    ) {
         let Some(member) = self.roster.device(device).map(|device| device.member) else { return };
         for claim in claims {
+            let wait = claim.state.wait();
+            if wait.is_some() || session.is_some() {
+                cx.persist(Change::Claimed { id: claim.id, device: *device, session: session.clone(), wait });
+            }
             let state = match claim.state {
                 ClaimState::Injected => MessageState::Injected,
                 ClaimState::Read => MessageState::Read,
+                _ => continue,
             };
             // Mail may overtake the notice of its own receipt.
             if let Some((ordinal, at)) = self.find(&claim.id, device) {

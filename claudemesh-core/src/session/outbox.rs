@@ -110,6 +110,12 @@ impl Session {
         others.filter_map(|member| self.pick_device(&member.id)).take(MAX_ACTING).collect()
     }
 
+    /// The device of a member that a message would go to now.
+    #[must_use]
+    pub fn acting_device(&self, member: &MemberId) -> Option<DeviceId> {
+        self.pick_device(member)
+    }
+
     /// The member's acting device: online by presence, else the most recently seen, else the newest.
     pub(super) fn pick_device(&self, member: &MemberId) -> Option<DeviceId> {
         self.roster

@@ -1,5 +1,6 @@
 //! One person: a home, and the binary called in it.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,23 +12,44 @@ use serde_json::Value;
 
 use super::{Mount, PATIENCE, binary, process, until};
 
+/// What the environment of a test may say, and is not for those in it.
+const INHERITED: [&str; 9] = [
+    "CLAUDEMESH_SESSION",
+    "CLAUDEMESH_LOG",
+    "XDG_RUNTIME_DIR",
+    "CLAUDE_CODE_SESSION_ID",
+    "CLAUDE_CODE_MESSAGING_SOCKET",
+    "CLAUDE_CODE_MESSAGING_TOKEN",
+    "CLAUDE_PID",
+    "CLAUDE_PROJECT_DIR",
+    "CLAUDE_ENV_FILE",
+];
+
 /// A person. Everything that runs in the home is killed when the person goes.
 #[derive(Debug)]
 pub struct Person {
     name: String,
     home: PathBuf,
     mount: Option<Arc<Mount>>,
+    variables: Vec<(String, OsString)>,
 }
 
 impl Person {
     pub(super) fn new(name: &str, home: PathBuf) -> Self {
-        Self { name: name.to_owned(), home, mount: None }
+        Self { name: name.to_owned(), home, mount: None, variables: Vec::new() }
     }
 
     /// Puts everything this person runs into another view of the file system.
     #[must_use]
     pub fn within(mut self, mount: &Arc<Mount>) -> Self {
         self.mount = Some(mount.clone());
+        self
+    }
+
+    /// Puts a variable into the environment of everything this person runs.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
         self
     }
 
@@ -51,9 +73,10 @@ impl Person {
             None => Command::new(binary()),
         };
         command.args(args).env("CLAUDEMESH_HOME", &self.home).env("USER", &self.name);
-        for inherited in ["CLAUDEMESH_SESSION", "CLAUDEMESH_LOG", "XDG_RUNTIME_DIR"] {
+        for inherited in INHERITED {
             command.env_remove(inherited);
         }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::api;
 use crate::error::{Error, ErrorKind};
-use crate::service::{Call, MeshSelector, Rooms, Service, room_calls};
+use crate::service::{Call, MeshSelector, Rooms, Service, Sessions, room_calls, session_calls};
 
 /// The far end.
 #[derive(Debug, Default)]
@@ -42,8 +42,8 @@ impl Recorder {
 }
 
 macro_rules! record {
-    ($($(#[$doc:meta])* $name:ident($request:ident) -> $answer:ident, $path:literal, $manner:ident;)*) => {
-        impl Rooms for Recorder {
+    ($trait:ident; $($(#[$doc:meta])* $name:ident($request:ident) -> $answer:ident, $path:literal, $manner:ident;)*) => {
+        impl $trait for Recorder {
             $(fn $name<'a>(&'a self, _: MeshSelector<'a>, request: api::$request) -> Call<'a, api::$answer> {
                 async move { self.record(stringify!($name), serde_json::to_value(request).unwrap()) }.boxed()
             })*
@@ -51,6 +51,7 @@ macro_rules! record {
     };
 }
 room_calls!(record);
+session_calls!(record);
 
 type Feed = BoxStream<'static, Result<api::EventRecord, Error>>;
 

@@ -9,8 +9,7 @@ use claudemesh_core::session::{AppendError, Change, Notice, Snapshot};
 use claudemesh_core::wire::Frame;
 use tokio::sync::oneshot;
 
-use super::{AppendReply, Reply};
-use crate::api::MemberRef;
+use super::{Addressed, AppendReply, Reply};
 use crate::error::Error;
 use crate::node::held::Depth;
 use crate::store::{Committed, Extra};
@@ -18,8 +17,8 @@ use crate::store::{Committed, Extra};
 /// Who waits for a message to be on disk, and whom it goes to.
 pub(super) struct SendReply {
     pub(super) id: MessageId,
-    pub(super) to: Vec<MemberRef>,
-    pub(super) reply: Reply<(Vec<MemberRef>, bool)>,
+    pub(super) to: Addressed,
+    pub(super) reply: Reply<(Addressed, bool)>,
 }
 
 #[derive(Default)]

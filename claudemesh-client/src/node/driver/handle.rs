@@ -11,7 +11,7 @@ use super::late::Late;
 use super::shared::Shared;
 use super::{Driver, Order, rng};
 use crate::error::{Error, ErrorKind};
-use crate::store::Store;
+use crate::store::{Extra, Store};
 
 /// Where a mesh's driver starts from.
 #[derive(Debug)]
@@ -86,8 +86,13 @@ impl Handle {
 
     /// Hands over a command and waits until its effects are on disk.
     pub(crate) async fn command(&self, command: Command) -> Result<(), Error> {
+        self.command_with(command, Vec::new()).await
+    }
+
+    /// Hands over a command and what is committed beside its effects.
+    pub(crate) async fn command_with(&self, command: Command, extra: Vec<Extra>) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
-        self.order(Order::Command(command, reply)).await?;
+        self.order(Order::Command(command, extra, reply)).await?;
         answer.await.map_err(|_| stopped())?
     }
 

@@ -231,6 +231,6 @@ impl Node {
         }
         let at = self.say(mesh, once, (LogId::of_mesh(&mesh.id), record)).await?;
         let state = if at.is_some() { api::State::Accepted } else { api::State::Queued };
-        Ok(api::Sent { id: id.to_string(), state, to: Vec::new(), reason: None })
+        Ok(api::Sent { id: id.to_string(), state, to: Vec::new(), reason: None, session: None })
     }
 }
