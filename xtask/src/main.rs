@@ -12,9 +12,11 @@ mod failure;
 mod fuzz;
 mod help;
 mod process;
+mod python;
 mod report;
 mod source;
 mod test;
+mod venv;
 
 use std::process::ExitCode;
 
@@ -37,6 +39,8 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Fuzz { target, arguments } => fuzz::run(target, &arguments),
         Task::Demo => demo::run(),
+        Task::Python => python::run(),
+        Task::PythonBench(arguments) => python::bench(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
