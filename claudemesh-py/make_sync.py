@@ -31,7 +31,7 @@ def made(source: str) -> str:
     # The ways to a mesh give it at once.
     source = source.replace("-> Opening:", "-> Mesh:").replace("return Opening(", "return (")
     source = re.sub(r"^from \. import (.*)$", r"from .. import \1", source, flags=re.M)
-    source = re.sub(r"^from \.(_html|_types|_errors|api) import", r"from ..\1 import", source, flags=re.M)
+    source = re.sub(r"^from \.(_record|_types|_errors|api) import", r"from ..\1 import", source, flags=re.M)
     lines = source.splitlines(keepends=True)
     tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
     edits: list[tuple[int, int, int, str]] = []

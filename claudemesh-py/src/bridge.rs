@@ -104,9 +104,8 @@ impl Bridge {
     fn of(event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<Self>> {
         let py = event_loop.py();
         let mut bridges = lock(&BRIDGES);
-        let same = |watched: &&Watched| {
-            watched.event_loop.bind(py).upgrade().is_some_and(|watched| watched.is(event_loop))
-        };
+        let same =
+            |watched: &&Watched| watched.event_loop.bind(py).upgrade().is_some_and(|watched| watched.is(event_loop));
         if let Some(watched) = bridges.iter().find(same) {
             return Ok(Arc::clone(&watched.bridge));
         }

@@ -51,10 +51,7 @@ impl Call {
 
     /// A request that is no more than a look at what is there already: it is polled in place. Nothing is lost when it
     /// is cancelled.
-    pub(crate) fn polled(
-        work: impl Future<Output = Result<Answer, Error>> + Send + 'static,
-        gives_way: bool,
-    ) -> Self {
+    pub(crate) fn polled(work: impl Future<Output = Result<Answer, Error>> + Send + 'static, gives_way: bool) -> Self {
         Self(Mutex::new(State::Ready { work: Box::pin(work), gives_way }))
     }
 
@@ -160,8 +157,7 @@ impl Call {
             State::Waiting { .. } | State::Over => return Err(used()),
         };
         loop {
-            let waited =
-                py.detach(|| runtime.block_on(async { tokio::time::timeout(SIGNALS, work.as_mut()).await }));
+            let waited = py.detach(|| runtime.block_on(async { tokio::time::timeout(SIGNALS, work.as_mut()).await }));
             match waited {
                 Ok(Ok(answer)) => return answer(py),
                 Ok(Err(wrong)) => return Err(error::raise(wrong)),

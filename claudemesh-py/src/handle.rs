@@ -13,9 +13,9 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::call::{Answer, Call};
+use crate::error;
 use crate::record::to_python;
 use crate::runtime::{is_forked, running, runtime};
-use crate::error;
 
 /// How long an interpreter that ends waits for open meshes to end well. What is stored is safe without.
 const LAST_WORDS: Duration = Duration::from_secs(5);

@@ -103,18 +103,14 @@ impl Delivered {
 pub(crate) fn event(py: Python<'_>, mut delivered: sdk::Delivered, life: Arc<Life>) -> PyResult<Py<PyAny>> {
     let event = std::mem::replace(&mut delivered.event, Event::Lagged { missed: 0 });
     let (kind, parts) = match event {
-        Event::Message(message) => {
-            ("message", (Received(Handle::of(*message, Arc::clone(&life))),).into_py_any(py))
-        }
+        Event::Message(message) => ("message", (Received(Handle::of(*message, Arc::clone(&life))),).into_py_any(py)),
         Event::Post(post) => ("post", (to_python(py, &post)?,).into_py_any(py)),
         Event::Notification(notification) => ("notification", (to_python(py, &notification)?,).into_py_any(py)),
         Event::Receipt { id, member, state, reason } => {
             ("receipt", (id, to_python(py, &member)?, to_python(py, &state)?, reason).into_py_any(py))
         }
         Event::Presence(peer) => ("presence", (to_python(py, &peer)?,).into_py_any(py)),
-        Event::Roster { change, member, index } => {
-            ("roster", (change, to_python(py, &member)?, index).into_py_any(py))
-        }
+        Event::Roster { change, member, index } => ("roster", (change, to_python(py, &member)?, index).into_py_any(py)),
         Event::Lagged { missed } => ("lagged", (missed,).into_py_any(py)),
         _ => ("unknown", ().into_py_any(py)),
     };

@@ -39,9 +39,8 @@ impl SharedState {
         request_id: Option<String>,
     ) -> PyResult<Call> {
         let ttl = ttl.map(|span| span.0);
-        self.0.call(|state| {
-            with!(state.compare_and_set(key, version.as_deref(), value.0); ttl, request_id).into_future()
-        })
+        self.0
+            .call(|state| with!(state.compare_and_set(key, version.as_deref(), value.0); ttl, request_id).into_future())
     }
 
     fn delete(&self, key: String, request_id: Option<String>) -> PyResult<Call> {

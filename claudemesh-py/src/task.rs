@@ -29,12 +29,7 @@ impl Tasks {
         })
     }
 
-    fn list(
-        &self,
-        state: Option<Word<api::TaskState>>,
-        member: Option<String>,
-        limit: Option<u32>,
-    ) -> PyResult<Call> {
+    fn list(&self, state: Option<Word<api::TaskState>>, member: Option<String>, limit: Option<u32>) -> PyResult<Call> {
         let state = state.map(|word| word.0);
         self.0.call(|tasks| with!(tasks.list(); state, member, limit).into_future())
     }

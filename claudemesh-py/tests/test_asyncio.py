@@ -45,7 +45,8 @@ async def test_no_event_is_lost_by_who_stops_waiting(tmp_path: Path) -> None:
     async with town(tmp_path) as place:
         bob = await place.join("bob")
         events = await bob.events()
-        count, seen = 200, []
+        count = 200
+        seen: list[str] = []
 
         async def send() -> None:
             for number in range(count):
@@ -115,7 +116,7 @@ def test_a_mesh_is_used_from_several_loops_and_threads(tmp_path: Path) -> None:
             events = await bob.events()
             for thread in threads:
                 thread.start()
-            texts = []
+            texts: list[str] = []
             while len(texts) < 100:
                 event = await events.__anext__()
                 if isinstance(event, claudemesh.MessageEvent):

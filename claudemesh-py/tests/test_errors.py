@@ -103,6 +103,7 @@ WRONG_VALUES: list[Any] = [
 @pytest.mark.parametrize("call", WRONG_VALUES)
 async def test_wrong_values_are_usage_errors(tmp_path: Path, call: Any) -> None:
     async with town(tmp_path) as place:
+        await place.join("bob")
         with pytest.raises(claudemesh.UsageError) as caught:
             await call(place.owner)
         assert caught.value.exit_code == 2 and str(caught.value)

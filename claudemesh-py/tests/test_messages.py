@@ -16,7 +16,7 @@ async def test_a_message_arrives_and_is_answered(tmp_path: Path) -> None:
         assert (await sent.wait("delivered")).state is api.State.DELIVERED
         arrived = (await next_of(claudemesh.MessageEvent, events)).message
         assert (arrived.body, arrived.from_.name, arrived.priority) == ("The build is green.", "alice", api.Priority.NOW)
-        assert isinstance(arrived, api.Message) and arrived.id == sent.id
+        assert arrived.id == sent.id
         answers = await place.owner.events()
         await arrived.reply("thanks")
         answer = (await next_of(claudemesh.MessageEvent, answers)).message

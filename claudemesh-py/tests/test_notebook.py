@@ -1,6 +1,7 @@
 """In a real Jupyter kernel: with `await` at the top of a cell, and without asyncio inside the kernel's loop."""
 
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
@@ -30,9 +31,10 @@ CELLS = [
 
 
 def test_a_notebook_runs(tmp_path: Path) -> None:
-    notebook = nbformat.v4.new_notebook()
+    make: Any = nbformat.v4
+    notebook = make.new_notebook()
     home = str(tmp_path / "alice")
-    notebook.cells = [nbformat.v4.new_code_cell(cell.replace("HOME", home)) for cell in CELLS]
+    notebook.cells = [make.new_code_cell(cell.replace("HOME", home)) for cell in CELLS]
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     shown = [cell.outputs for cell in notebook.cells]
     message, peers, topics = (outputs[0].data["text/html"] for outputs in shown[2:5])

@@ -60,7 +60,7 @@ async def test_a_private_topic_is_for_its_members(tmp_path: Path) -> None:
 async def test_state_is_set_compared_and_watched(tmp_path: Path) -> None:
     async with town(tmp_path) as place:
         state = place.owner.state()
-        values = [None, True, 3, -(2**63), 2**64 - 1, 1.5, "text", [1, [2]], {"a": {"b": []}}]
+        values: list[api.Json] = [None, True, 3, -(2**63), 2**64 - 1, 1.5, "text", [1, [2]], {"a": {"b": []}}]
         for value in values:
             await state.set("key", value)
             assert await state.get("key") == value
@@ -110,7 +110,7 @@ async def test_a_task_is_claimed_by_one(tmp_path: Path) -> None:
         assert (await claimed.complete("image 4f2a")).result == "image 4f2a"
         with pytest.raises(claudemesh.ConflictError):
             await claimed.release()
-        again = await tasks.claim(deploy.id[:12], request_id="0198c0de-0000-7000-8000-000000000003")
+        again = await tasks.claim(deploy.id, request_id="0198c0de-0000-7000-8000-000000000003")
         assert (await again.release()).state == "open"
         await tasks.claim(deploy.id)
         assert (await tasks.release(deploy.id)).session is None

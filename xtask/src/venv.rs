@@ -22,9 +22,9 @@ pub(crate) fn interpreter(name: &str, packages: &[&str]) -> Outcome<PathBuf> {
 }
 
 fn create(folder: &Path, python: &Path, packages: &[&str]) -> Outcome {
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder).current_dir(root())).map_err(|failure| {
-        Failure::new(format!("{failure}\nthis needs python3 with its venv module (Debian: python3-venv)"))
-    })?;
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder).current_dir(root())).map_err(
+        |failure| Failure::new(format!("{failure}\nthis needs python3 with its venv module (Debian: python3-venv)")),
+    )?;
     let mut pip = Command::new(python);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages).current_dir(root());
     run(&mut pip).map_err(|failure| {

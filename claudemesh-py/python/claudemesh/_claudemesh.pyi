@@ -1,6 +1,6 @@
 """What the package is made of. Programs use `claudemesh` instead."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from os import PathLike
 from typing import Any, Generic, TypeAlias, TypeVar, final
 
@@ -24,7 +24,7 @@ __version__: str
 
 @final
 class Call(Coroutine[Any, Any, T], Generic[T]):
-    def __await__(self) -> Any: ...
+    def __await__(self) -> Generator[Any, Any, T]: ...
     def __iter__(self) -> Any: ...
     def __next__(self) -> Any: ...
     def send(self, value: Any, /) -> Any: ...

@@ -8,7 +8,7 @@ from typing import Self
 
 from . import _claudemesh as _native
 from . import api
-from ._html import Records
+from ._record import Records
 from ._message import Events, Received, SentMessage, event, received
 from ._shared import Groups, Notifications, SharedMemory, SharedState, Tasks
 from ._topic import Topic

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from . import _claudemesh as _native
+from ._record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Record):
     """What an invite link says. The secret that lets its holder join stays in the link's text."""
 
     mesh: str

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from . import _claudemesh as _native
 from . import api
-from ._html import Records
+from ._record import Records
 from ._stream import Feed
 from ._types import Span, TaskStateWord
 

@@ -6,11 +6,10 @@ Times are RFC 3339 UTC texts; ids are hexadecimal or UUID texts. Two fields are 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ._html import Record
+from ._record import Record
 
 Json = Any
 """What JSON has: None, bool, int, float, str, list, dict."""
@@ -96,7 +95,6 @@ class TaskState(StrEnum):
     """Done."""
 
 
-@dataclass(frozen=True, slots=True)
 class MeshRef(Record):
     """A mesh by id and local label."""
 
@@ -106,7 +104,6 @@ class MeshRef(Record):
     """Label, as this home shows it."""
 
 
-@dataclass(frozen=True, slots=True)
 class MemberRef(Record):
     """A member by id and name."""
 
@@ -116,7 +113,6 @@ class MemberRef(Record):
     """Name; empty while it is not known."""
 
 
-@dataclass(frozen=True, slots=True)
 class TemplateApplied(Record):
     """What a template has given to a mesh."""
 
@@ -132,7 +128,6 @@ class TemplateApplied(Record):
     """Keys of the state this call set, `hints` among them."""
 
 
-@dataclass(frozen=True, slots=True)
 class UpReply(Record):
     """A mesh that runs."""
 
@@ -152,7 +147,6 @@ class UpReply(Record):
     """What the template asked for with it has given to the mesh."""
 
 
-@dataclass(frozen=True, slots=True)
 class Invite(Record):
     """An invite."""
 
@@ -176,7 +170,6 @@ class Invite(Record):
     """What the user should know, such as a link that only works on this machine."""
 
 
-@dataclass(frozen=True, slots=True)
 class MeshInfo(Record):
     """A mesh of this home."""
 
@@ -200,7 +193,6 @@ class MeshInfo(Record):
     """`active`, `left`, `removed` or `closed`."""
 
 
-@dataclass(frozen=True, slots=True)
 class MemberInfo(Record):
     """A member as the roster has it."""
 
@@ -220,7 +212,6 @@ class MemberInfo(Record):
     """Safety number with the caller; absent for the caller itself."""
 
 
-@dataclass(frozen=True, slots=True)
 class MemberChange(Record):
     """A roster change and what followed from it."""
 
@@ -230,7 +221,6 @@ class MemberChange(Record):
     """Invites closed by a removal."""
 
 
-@dataclass(frozen=True, slots=True)
 class MissingEpochs(Record):
     """Epochs of a log that cannot be read here yet: a member who has their keys hands them on."""
 
@@ -240,7 +230,6 @@ class MissingEpochs(Record):
     """The epochs."""
 
 
-@dataclass(frozen=True, slots=True)
 class MeshStatus(Record):
     """State of one mesh."""
 
@@ -268,7 +257,6 @@ class MeshStatus(Record):
     """What cannot be read here yet."""
 
 
-@dataclass(frozen=True, slots=True)
 class Status(Record):
     """State of the daemon and of each mesh."""
 
@@ -284,7 +272,6 @@ class Status(Record):
     """Meshes."""
 
 
-@dataclass(frozen=True, slots=True)
 class Session(Record):
     """A session of a peer."""
 
@@ -298,7 +285,6 @@ class Session(Record):
     """Status."""
 
 
-@dataclass(frozen=True, slots=True)
 class From(Record):
     """Sender of a received message."""
 
@@ -310,7 +296,6 @@ class From(Record):
     """Session."""
 
 
-@dataclass(frozen=True, slots=True)
 class Message(Record):
     """A received message."""
 
@@ -338,7 +323,6 @@ class Message(Record):
     """True when another device is the acting one."""
 
 
-@dataclass(frozen=True, slots=True)
 class Sent(Record):
     """A message as its sender sees it right after sending or waiting."""
 
@@ -352,7 +336,6 @@ class Sent(Record):
     """Why, when held, expired or refused."""
 
 
-@dataclass(frozen=True, slots=True)
 class RecipientStatus(Record):
     """One recipient's state."""
 
@@ -368,7 +351,6 @@ class RecipientStatus(Record):
     """Why, when held, expired or refused."""
 
 
-@dataclass(frozen=True, slots=True)
 class MessageStatus(Record):
     """A sent message with every recipient."""
 
@@ -380,7 +362,6 @@ class MessageStatus(Record):
     """Recipients."""
 
 
-@dataclass(frozen=True, slots=True)
 class Peer(Record):
     """A peer as presence and roster show it."""
 
@@ -410,7 +391,6 @@ class Peer(Record):
     """False when the member was removed."""
 
 
-@dataclass(frozen=True, slots=True)
 class WhoAmI(Record):
     """Who this home is in a mesh."""
 
@@ -434,7 +414,6 @@ class WhoAmI(Record):
     """Position of the newest event in this home's feed of the mesh; 0 when there is none."""
 
 
-@dataclass(frozen=True, slots=True)
 class Post(Record):
     """A post."""
 
@@ -456,7 +435,6 @@ class Post(Record):
     """Members mentioned."""
 
 
-@dataclass(frozen=True, slots=True)
 class Posts(Record):
     """Posts."""
 
@@ -468,7 +446,6 @@ class Posts(Record):
     """Whether the thread asked for is marked resolved."""
 
 
-@dataclass(frozen=True, slots=True)
 class Topic(Record):
     """A topic."""
 
@@ -496,7 +473,6 @@ class Topic(Record):
     """Parts of its history whose key this device does not have yet, by number; a member who has it hands it on."""
 
 
-@dataclass(frozen=True, slots=True)
 class TopicMember(Record):
     """Who is in a topic."""
 
@@ -506,7 +482,6 @@ class TopicMember(Record):
     """Its role."""
 
 
-@dataclass(frozen=True, slots=True)
 class Posted(Record):
     """A post right after it was written."""
 
@@ -520,7 +495,6 @@ class Posted(Record):
     """Place in the topic's log, once it is there."""
 
 
-@dataclass(frozen=True, slots=True)
 class Hit(Record):
     """A post that was found."""
 
@@ -530,7 +504,6 @@ class Hit(Record):
     """The place in its text, with the words found between `[` and `]`."""
 
 
-@dataclass(frozen=True, slots=True)
 class Notification(Record):
     """Something that asks for attention."""
 
@@ -552,7 +525,6 @@ class Notification(Record):
     """Whether it was marked read."""
 
 
-@dataclass(frozen=True, slots=True)
 class GroupMember(Record):
     """A member of a group."""
 
@@ -562,7 +534,6 @@ class GroupMember(Record):
     """What it does there."""
 
 
-@dataclass(frozen=True, slots=True)
 class Group(Record):
     """A group and who is in it."""
 
@@ -572,7 +543,6 @@ class Group(Record):
     """Members of this very group."""
 
 
-@dataclass(frozen=True, slots=True)
 class StateEntry(Record):
     """A key and its value."""
 
@@ -592,7 +562,6 @@ class StateEntry(Record):
     """The topic it belongs to."""
 
 
-@dataclass(frozen=True, slots=True)
 class Memory(Record):
     """A memory."""
 
@@ -612,7 +581,6 @@ class Memory(Record):
     """The place in its text, with the words found between `[` and `]`."""
 
 
-@dataclass(frozen=True, slots=True)
 class Task(Record):
     """A task."""
 

@@ -13,7 +13,7 @@ const MODULE: &str = "claudemesh.api";
 static CLASSES: Mutex<Option<HashMap<&'static str, Arc<Class>>>> = Mutex::new(None);
 static WORDS: Mutex<Option<HashMap<(&'static str, u32), Py<PyAny>>>> = Mutex::new(None);
 
-/// A dataclass whose fields are those of a structure.
+/// A class whose fields are those of a structure.
 struct Class {
     class: Py<PyAny>,
     fields: Vec<Field>,
@@ -38,11 +38,11 @@ fn told(attribute: &str) -> &str {
 impl Class {
     fn of(class: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = class.py();
-        let declared = class.getattr(intern!(py, "__dataclass_fields__"))?;
+        let declared = class.getattr(intern!(py, "__annotations__"))?;
         let names = class.getattr(intern!(py, "__match_args__"))?.cast_into::<PyTuple>()?;
         let mut fields = Vec::with_capacity(names.len());
         for name in &names {
-            let declared: String = declared.get_item(&name)?.getattr(intern!(py, "type"))?.extract()?;
+            let declared: String = declared.get_item(&name)?.extract()?;
             let name: String = name.extract()?;
             fields.push(Field { name: told(&name).to_owned(), is_list: declared.starts_with("list[") });
         }
@@ -50,7 +50,8 @@ impl Class {
     }
 
     fn named(py: Python<'_>, name: &'static str) -> PyResult<Arc<Self>> {
-        if let Some(known) = CLASSES.lock().unwrap_or_else(PoisonError::into_inner).iter().find_map(|all| all.get(name)) {
+        if let Some(known) = CLASSES.lock().unwrap_or_else(PoisonError::into_inner).iter().find_map(|all| all.get(name))
+        {
             return Ok(Arc::clone(known));
         }
         let class = Arc::new(Self::of(&py.import(MODULE)?.getattr(name)?)?);
@@ -82,9 +83,10 @@ impl<'py> Record<'py> {
         let fields = &self.class.fields;
         let at = match fields.get(self.next) {
             Some(field) if field.name == name => self.next,
-            _ => fields.iter().position(|field| field.name == name).ok_or_else(|| {
-                PyRuntimeError::new_err(format!("{} has no field for {name:?}", self.class.class))
-            })?,
+            _ => fields
+                .iter()
+                .position(|field| field.name == name)
+                .ok_or_else(|| PyRuntimeError::new_err(format!("{} has no field for {name:?}", self.class.class)))?,
         };
         self.values[at] = Some(value);
         self.next = at + 1;

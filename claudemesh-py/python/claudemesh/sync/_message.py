@@ -7,12 +7,11 @@ from typing import Any, ClassVar, TypeAlias
 
 from .. import _claudemesh as _native
 from .. import api
-from .._html import Record
 from ._stream import Feed
 from .._types import PriorityWord, ReceiptWord, Span
 
 
-class SentMessage(Record):
+class SentMessage:
     """A message that was sent."""
 
     __slots__ = ("_handle", "sent")
@@ -47,6 +46,9 @@ class SentMessage(Record):
 
     def __repr__(self) -> str:
         return f"SentMessage({self.sent!r})"
+
+    def _repr_html_(self) -> str:
+        return self.sent._repr_html_()
 
 
 class Received(api.Message):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from .. import _claudemesh as _native
 from .. import api
-from .._html import Records
+from .._record import Records
 from ._shared import SharedMemory, SharedState, Tasks
 from ._stream import Feed
 from .._types import Span, TopicRoleWord

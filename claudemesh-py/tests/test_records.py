@@ -1,8 +1,12 @@
 """What notebooks show: tables, in which texts of others stay texts."""
 
+import json
+import pickle
+from typing import Any
+
 import claudemesh
 from claudemesh import api, sync
-from claudemesh._html import Records
+from claudemesh._record import Records
 
 HOSTILE = "<script>alert('x')</script>\n\"quoted\" & more"
 
@@ -39,6 +43,26 @@ def test_records_compare_by_their_fields_and_cannot_be_changed() -> None:
         pass
     else:
         raise AssertionError("it was changed")
+
+
+def test_records_become_what_json_has() -> None:
+    written = post("one").as_dict()
+    assert written["from"] == {"member": "00", "name": HOSTILE, "session": "main"} and written["mentions"] == []
+    assert json.loads(json.dumps(written)) == written
+    assert pickle.loads(pickle.dumps(post("one"))) == post("one")
+
+
+def test_a_record_is_made_of_all_its_fields() -> None:
+    assert api.MemberRef("00", name="bob") == api.MemberRef("00", "bob")
+    assert len({api.MemberRef("00", "bob"), api.MemberRef("00", "bob")}) == 1
+    wrong: list[Any] = [(["00"], {}), (["00", "bob", "x"], {}), (["00"], {"name": "bob", "more": 1})]
+    for values, named in wrong:
+        try:
+            api.MemberRef(*values, **named)
+        except TypeError as error:
+            assert "id, name" in str(error)
+        else:
+            raise AssertionError("it was made")
 
 
 def test_received_messages_are_messages_in_both_ways() -> None:
