@@ -17,20 +17,48 @@ from ._types import (
     TopicRoleWord,
 )
 
-T = TypeVar("T", covariant=True)
+_T = TypeVar("_T", covariant=True)
 _Place: TypeAlias = tuple[str | PathLike[str] | None, str | None, str | None, str | None]
+
+__all__ = [
+    "Broker",
+    "Call",
+    "ClaimedTask",
+    "Delivered",
+    "Groups",
+    "Mesh",
+    "Notifications",
+    "Received",
+    "SentMessage",
+    "SharedMemory",
+    "SharedState",
+    "Stream",
+    "Tasks",
+    "Topic",
+    "__version__",
+    "close_all",
+    "error_kinds",
+    "join",
+    "join_in_memory",
+    "open",
+    "read_link",
+    "safety_number",
+    "start_broker",
+    "templates",
+    "up",
+]
 
 __version__: str
 
 @final
-class Call(Coroutine[Any, Any, T], Generic[T]):
-    def __await__(self) -> Generator[Any, Any, T]: ...
+class Call(Coroutine[Any, Any, _T], Generic[_T]):
+    def __await__(self) -> Generator[Any, Any, _T]: ...
     def __iter__(self) -> Any: ...
     def __next__(self) -> Any: ...
     def send(self, value: Any, /) -> Any: ...
     def throw(self, exception: Any, value: Any = None, traceback: Any = None, /) -> Any: ...
     def close(self) -> None: ...
-    def wait(self) -> T: ...
+    def wait(self) -> _T: ...
 
 @final
 class Stream:
@@ -112,7 +140,7 @@ class SentMessage:
 
 @final
 class Received:
-    def message(self, class_: Callable[..., T]) -> T: ...
+    def message(self, class_: Callable[..., _T]) -> _T: ...
     def reply(
         self, text: str, priority: PriorityWord | None, id: str | None, ttl: Span | None, session: str | None
     ) -> Call[SentMessage]: ...
@@ -177,7 +205,7 @@ class Tasks:
 
 @final
 class ClaimedTask:
-    def task(self, class_: Callable[..., T]) -> T: ...
+    def task(self, class_: Callable[..., _T]) -> _T: ...
     def complete(self, result: str) -> Call[api.Task]: ...
     def release(self) -> Call[api.Task]: ...
 

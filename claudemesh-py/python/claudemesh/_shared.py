@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 from . import _claudemesh as _native
 from . import api
@@ -186,7 +187,8 @@ class ClaimedTask(api.Task):
 
     __slots__ = ("_handle",)
 
-    _handle: _native.ClaimedTask
+    # No field of the task; a slot all the same.
+    _handle: ClassVar[_native.ClaimedTask]
 
     async def complete(self, result: str = "") -> api.Task:
         """Completes the task. Raises ConflictError when the claim is over."""

@@ -15,7 +15,7 @@ Span: TypeAlias = float | timedelta
 """Seconds, or a `timedelta`."""
 Home: TypeAlias = str | PathLike[str]
 """A folder; `~/` is the user's own."""
-Backend: TypeAlias = Literal["embedded", "attach"]
+Backend: TypeAlias = Literal["embedded"] | Literal["attach"]
 """`embedded` carries the client in this process; `attach` uses the home's daemon, or fails."""
 PriorityWord: TypeAlias = Priority | Literal["now", "next", "low"]
 ReceiptWord: TypeAlias = State | Literal["queued", "accepted", "delivered", "injected", "read"]
@@ -23,4 +23,4 @@ ActivityWord: TypeAlias = Activity | Literal["idle", "working", "blocked", "dnd"
 HistoryWord: TypeAlias = History | Literal["all", "joining", "none"]
 TopicRoleWord: TypeAlias = TopicRole | Literal["observer", "member", "lead"]
 TaskStateWord: TypeAlias = TaskState | Literal["blocked", "open", "claimed", "done"]
-RoleWord: TypeAlias = Literal["owner", "admin", "member"]
+RoleWord: TypeAlias = Literal["owner"] | Literal["admin"] | Literal["member"]

@@ -56,7 +56,8 @@ class Received(api.Message):
 
     __slots__ = ("_handle",)
 
-    _handle: _native.Received
+    # No field of the message; a slot all the same.
+    _handle: ClassVar[_native.Received]
 
     def reply(
         self,
