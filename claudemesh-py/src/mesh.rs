@@ -124,7 +124,6 @@ impl Mesh {
         self.0.call(|mesh| async move { mesh.topics().await })
     }
 
-    #[expect(clippy::too_many_arguments)]
     fn create_topic(
         &self,
         topic: String,

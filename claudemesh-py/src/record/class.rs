@@ -11,7 +11,10 @@ use pyo3::types::{PyList, PyString, PyTuple, PyType};
 /// Where they are.
 const MODULE: &str = "claudemesh.api";
 static CLASSES: Mutex<Option<HashMap<&'static str, Arc<Class>>>> = Mutex::new(None);
-static WORDS: Mutex<Option<HashMap<(&'static str, u32), Py<PyAny>>>> = Mutex::new(None);
+static WORDS: Mutex<Option<Words>> = Mutex::new(None);
+
+/// Members of enums, by the enum's name and the member's number.
+type Words = HashMap<(&'static str, u32), Py<PyAny>>;
 
 /// A class whose fields are those of a structure.
 struct Class {
