@@ -26,7 +26,8 @@ struct Watched {
 
 /// The way into one event loop.
 pub(crate) struct Bridge {
-    woken: Mutex<Vec<Arc<Slot>>>,
+    /// None once the loop is known to be gone.
+    woken: Mutex<Option<Vec<Arc<Slot>>>>,
     signal: UnixStream,
 }
 
@@ -90,9 +91,9 @@ impl Wake for Slot {
         }
         let bridge = Arc::clone(&self.bridge);
         let mut woken = lock(&bridge.woken);
+        let Some(woken) = woken.as_mut() else { return };
         let first = woken.is_empty();
         woken.push(self);
-        drop(woken);
         if first {
             // A full socket holds a signal already; a closed one belongs to a loop that is gone.
             let _ = (&bridge.signal).write(&[1]);
@@ -109,11 +110,18 @@ impl Bridge {
         if let Some(watched) = bridges.iter().find(same) {
             return Ok(Arc::clone(&watched.bridge));
         }
-        bridges.retain(|watched| watched.is_alive(py));
+        bridges.retain(|watched| {
+            let alive = watched.is_alive(py);
+            if !alive {
+                // Who waits there never will be woken.
+                lock(&watched.bridge.woken).take();
+            }
+            alive
+        });
         let (signal, source) = UnixStream::pair()?;
         signal.set_nonblocking(true)?;
         source.set_nonblocking(true)?;
-        let bridge = Arc::new(Self { woken: Mutex::default(), signal });
+        let bridge = Arc::new(Self { woken: Mutex::new(Some(Vec::new())), signal });
         let descriptor = source.as_raw_fd();
         let drain = Py::new(py, Drain { bridge: Arc::clone(&bridge), source })?;
         event_loop.call_method1(intern!(py, "add_reader"), (descriptor, drain))?;
@@ -143,8 +151,8 @@ impl Drain {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         // Read first: who comes after the queue was taken signals again.
         let _ = (&self.source).read(&mut [0; 64]);
-        let woken = std::mem::take(&mut *lock(&self.bridge.woken));
-        for slot in woken {
+        let woken = lock(&self.bridge.woken).as_mut().map(std::mem::take);
+        for slot in woken.into_iter().flatten() {
             slot.queued.store(false, Ordering::Release);
             slot.resolve(py)?;
         }

@@ -66,8 +66,8 @@ async def test_no_event_is_lost_by_who_stops_waiting(tmp_path: Path) -> None:
 
 async def test_a_busy_stream_lets_other_tasks_run(tmp_path: Path) -> None:
     async with town(tmp_path) as place:
-        for number in range(500):
-            await place.owner.state().set(f"key-{number}", number)
+        state = place.owner.state()
+        await asyncio.gather(*(state.set(f"key-{number}", number) for number in range(500)))
         turns = 0
 
         async def other() -> None:
@@ -152,6 +152,32 @@ def test_a_loop_that_was_closed_leaves_nothing_behind(tmp_path: Path) -> None:
             owner.whoami()
             gc.collect()
             assert sum(loop() is not None for loop in loops) <= 1
+
+
+def test_a_stream_goes_on_in_the_next_loop(tmp_path: Path) -> None:
+    with claudemesh.sync.Broker() as broker:
+        with claudemesh.sync.up(tmp_path / "alice", name="alice", broker=broker.url) as plain:
+            mesh = claudemesh.Mesh(plain._handle)
+            watch = mesh.state().watch()
+            asyncio.run(opened_and_waited(watch))
+            plain.state().set("key", 1)
+            assert asyncio.run(next_entry(watch)).key == "key"
+            closed = asyncio.new_event_loop()
+            closed.close()
+            waiting = next_entry(watch)
+            with pytest.raises(RuntimeError, match="loop is closed"):
+                closed.run_until_complete(waiting)
+            waiting.close()
+
+
+async def opened_and_waited(watch: claudemesh.Changes) -> None:
+    await watch.open()
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(watch.__anext__(), 0.01)
+
+
+async def next_entry(watch: claudemesh.Changes) -> claudemesh.api.StateEntry:
+    return await watch.__anext__()
 
 
 def test_without_a_loop_the_error_says_what_to_do(tmp_path: Path) -> None:
