@@ -13,7 +13,7 @@ use std::task::Wake;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
+use pyo3::sync::{MutexExt, PyOnceLock};
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 
 /// The loops that wait for something, or did.
@@ -104,20 +104,20 @@ impl Wake for Slot {
 impl Bridge {
     fn of(event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<Self>> {
         let py = event_loop.py();
-        let mut bridges = lock(&BRIDGES);
+        // Held over calls of Python, in which other threads run: whoever waits for it must let the interpreter go.
+        let mut bridges = BRIDGES.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
         let same =
             |watched: &&Watched| watched.event_loop.bind(py).upgrade().is_some_and(|watched| watched.is(event_loop));
         if let Some(watched) = bridges.iter().find(same) {
             return Ok(Arc::clone(&watched.bridge));
         }
-        bridges.retain(|watched| {
-            let alive = watched.is_alive(py);
-            if !alive {
-                // Who waits there never will be woken.
-                lock(&watched.bridge.woken).take();
-            }
-            alive
-        });
+        let (alive, gone): (Vec<_>, Vec<_>) = bridges.drain(..).partition(|watched| watched.is_alive(py));
+        *bridges = alive;
+        for watched in gone {
+            // Who waits there will never be woken.
+            let waiting = lock(&watched.bridge.woken).take();
+            drop(waiting);
+        }
         let (signal, source) = UnixStream::pair()?;
         signal.set_nonblocking(true)?;
         source.set_nonblocking(true)?;

@@ -115,13 +115,14 @@ pub(super) fn word<'py>(
     index: u32,
     word: &'static str,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let mut words = WORDS.lock().unwrap_or_else(PoisonError::into_inner);
-    let words = words.get_or_insert_default();
-    if let Some(known) = words.get(&(name, index)) {
-        return Ok(known.bind(py).clone());
+    // Not held over calls of Python, in which other threads run.
+    let known = |words: &Words| words.get(&(name, index)).map(|word| word.bind(py).clone());
+    if let Some(known) = WORDS.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(known) {
+        return Ok(known);
     }
     let class = py.import(MODULE)?.getattr(name)?.cast_into::<PyType>()?;
     let member = class.call1((PyString::new(py, word),))?;
-    words.insert((name, index), member.clone().unbind());
+    let mut words = WORDS.lock().unwrap_or_else(PoisonError::into_inner);
+    words.get_or_insert_default().insert((name, index), member.clone().unbind());
     Ok(member)
 }
