@@ -18,9 +18,11 @@ pub(crate) enum Task {
     },
     Demo,
     HostTest,
+    Python,
+    PythonBench(Vec<String>),
 }
 
-const TASKS: &[&str] = &["test", "check", "bench", "fuzz", "demo", "host-test", "help"];
+const TASKS: &[&str] = &["test", "check", "python", "host-test", "bench", "fuzz", "demo", "help"];
 
 /// The command line is not one of a task.
 #[derive(Debug, PartialEq, Eq)]
@@ -60,6 +62,10 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Task, UsageError> {
             let names = check::names();
             rest.iter().map(|given| one_of("check", &names, given)).collect::<Result<_, _>>().map(Task::Check)
         }
+        "python" => match rest.split_first() {
+            Some((bench, rest)) if bench == "bench" => Ok(Task::PythonBench(after_dashes(rest))),
+            _ => nothing_more("python", rest, Task::Python),
+        },
         "bench" => Ok(Task::Bench(after_dashes(rest))),
         "fuzz" => {
             let (target, rest) = rest.split_first().ok_or(UsageError::MissingTarget)?;
@@ -132,6 +138,8 @@ mod tests {
         assert_eq!(parsed("--help"), Ok(Task::Help));
         assert_eq!(parsed("test"), Ok(Task::Test));
         assert_eq!(parsed("demo"), Ok(Task::Demo));
+        assert_eq!(parsed("python"), Ok(Task::Python));
+        assert_eq!(parsed("python bench"), Ok(Task::PythonBench(vec![])));
         assert_eq!(parsed("check"), Ok(Task::Check(vec![])));
         assert_eq!(parsed("check fmt layers"), Ok(Task::Check(vec!["fmt", "layers"])));
     }
@@ -171,13 +179,14 @@ mod tests {
         let error = parsed("deploy").expect_err("no such task");
         assert_eq!(
             error.to_string(),
-            "unknown task `deploy`; there are: test, check, bench, fuzz, demo, host-test, help"
+            "unknown task `deploy`; there are: test, check, python, host-test, bench, fuzz, demo, help"
         );
     }
 
     #[test]
     fn nothing_is_ignored() {
         assert!(matches!(parsed("test --services"), Err(UsageError::Unexpected { task: "test", .. })));
+        assert!(matches!(parsed("python now"), Err(UsageError::Unexpected { task: "python", .. })));
         assert!(matches!(parsed("demo now"), Err(UsageError::Unexpected { task: "demo", .. })));
         assert!(matches!(parsed("help test"), Err(UsageError::Unexpected { task: "help", .. })));
     }

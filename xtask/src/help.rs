@@ -18,7 +18,9 @@ fn text() -> String {
   demo                    two people, two daemons and an embedded broker exchange messages, online and offline
   test                    every test: unit, end to end, documentation, and the Python verifier
   check [STEP...]         everything else CI requires; without names, all of:
-{steps}  bench [ARGS]            run the benchmark in release mode; `bench -- --help` lists its arguments
+{steps}  python                  the wheel of the Python module: built, installed, type-checked and tested
+  python bench [ARGS]     its speed beside that of the Rust client, in release mode
+  bench [ARGS]            run the benchmark in release mode; `bench -- --help` lists its arguments
   fuzz TARGET [-- ARGS]   fuzz one of: {}
   host-test               the tests inside the real Claude Code, fetched with npm
   help                    this text

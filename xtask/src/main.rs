@@ -13,9 +13,11 @@ mod fuzz;
 mod help;
 mod host;
 mod process;
+mod python;
 mod report;
 mod source;
 mod test;
+mod venv;
 
 use std::process::ExitCode;
 
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
         Task::Fuzz { target, arguments } => fuzz::run(target, &arguments),
         Task::Demo => demo::run(),
         Task::HostTest => host::run(),
+        Task::Python => python::run(),
+        Task::PythonBench(arguments) => python::bench(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

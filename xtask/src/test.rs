@@ -30,7 +30,7 @@ pub(crate) fn run() -> Outcome {
 }
 
 /// Runs a test program and counts what it reports.
-fn counted(command: &mut Command) -> Outcome<Note> {
+pub(crate) fn counted(command: &mut Command) -> Outcome<Note> {
     let mut total = Tally::default();
     match run_watching(command, |line| total.add(Tally::of_line(line))) {
         Ok(()) => Ok(Note::Done(total.to_string())),

@@ -10,7 +10,7 @@ Measures claudemesh on this machine.
 
 Usage: cargo xtask bench -- [OPTIONS]
 
-  --only PARTS      store,shell,latency,throughput,topics,history,epoch,jetstream (default: all)
+  --only PARTS      store,shell,latency,throughput,topics,history,epoch,python,jetstream (default: all)
   --seconds N       how long each rate is measured (default: 5)
   --pairs N         pairs of sender and receiver (default: 8)
   --window N        messages under way for each pair (default: 32)
@@ -21,6 +21,8 @@ Usage: cargo xtask bench -- [OPTIONS]
   --devices N       devices of a mesh whose epoch is rotated, 511 at most (default: 500)
   --dir PATH        where homes and stores lie during the run (default: the temporary folder)
   --binary PATH     the `claudemesh` to run (default: the one built beside this program)
+  --python PATH     a Python that has the module (default: none, and it is left out)
+  --wheel PATH      the wheel it was installed from
   --nats ADDR       a NATS server with JetStream (default: 127.0.0.1:4222; left out when it does not answer)
   --check           fail when a floor is missed
   --json            print JSON";
@@ -35,10 +37,11 @@ pub(crate) enum Part {
     Topics,
     History,
     Epoch,
+    Python,
     Jetstream,
 }
 
-const PARTS: [(&str, Part); 8] = [
+const PARTS: [(&str, Part); 9] = [
     ("store", Part::Store),
     ("shell", Part::Shell),
     ("latency", Part::Latency),
@@ -46,6 +49,7 @@ const PARTS: [(&str, Part); 8] = [
     ("topics", Part::Topics),
     ("history", Part::History),
     ("epoch", Part::Epoch),
+    ("python", Part::Python),
     ("jetstream", Part::Jetstream),
 ];
 
@@ -63,6 +67,8 @@ pub(crate) struct Options {
     pub(crate) devices: usize,
     dir: Option<PathBuf>,
     pub(crate) binary: Option<PathBuf>,
+    pub(crate) python: Option<PathBuf>,
+    pub(crate) wheel: Option<PathBuf>,
     pub(crate) nats: String,
     pub(crate) check: bool,
     pub(crate) json: bool,
@@ -83,6 +89,8 @@ impl Options {
             devices: 500,
             dir: None,
             binary: None,
+            python: None,
+            wheel: None,
             nats: "127.0.0.1:4222".into(),
             check: false,
             json: false,
@@ -106,6 +114,8 @@ impl Options {
                 "--devices" => options.devices = number(&value()?)?.min(511),
                 "--dir" => options.dir = Some(value()?.into()),
                 "--binary" => options.binary = Some(value()?.into()),
+                "--python" => options.python = Some(value()?.into()),
+                "--wheel" => options.wheel = Some(value()?.into()),
                 "--nats" => options.nats = value()?,
                 "--check" => options.check = true,
                 "--json" => options.json = true,

@@ -1,6 +1,6 @@
 //! Senders and receivers with homes and stores on disk, over a broker on disk, in this process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -82,8 +82,39 @@ async fn latency(options: &Options, pair: &Pair, report: &mut Report) -> Fallibl
     Ok(())
 }
 
-/// All pairs at once, each with a full window. A message counts when its sender has seen the signed receipt.
 async fn throughput(options: &Options, pairs: &[Pair], report: &mut Report) -> Fallible<()> {
+    let Rates { delivered, read, worked } = load(options, pairs).await?;
+    let what = format!("{} pairs, window {}, {} B: delivered", pairs.len(), options.window, options.size);
+    report.at_least(&what, delivered, "messages/s", 10_000.0);
+    let what = format!("{} pairs, window {}, {} B: read by programs", pairs.len(), options.window, options.size);
+    report.plain(&what, read, "messages/s");
+    if let Some(worked) = worked {
+        report.plain("processor time of senders, broker and receivers", worked, "µs/message");
+    }
+    Ok(())
+}
+
+/// What the pairs did.
+pub(crate) struct Rates {
+    /// Messages per second whose senders have seen the signed receipt.
+    pub(crate) delivered: f64,
+    /// Messages per second that the receivers' programs have.
+    pub(crate) read: f64,
+    /// Processor time of a delivered message, in microseconds, where the system tells.
+    worked: Option<f64>,
+}
+
+/// The rates of a town of its own.
+pub(crate) async fn rates(options: &Options, folder: PathBuf) -> Fallible<Rates> {
+    let town = Town::found(folder, 2 * options.pairs).await?;
+    let pairs = team(&town, options.pairs).await?;
+    let rates = load(options, &pairs).await?;
+    town.close(pairs.into_iter().flat_map(|pair| [pair.sender, pair.receiver]).collect()).await?;
+    Ok(rates)
+}
+
+/// All pairs at once, each with a full window.
+async fn load(options: &Options, pairs: &[Pair]) -> Fallible<Rates> {
     let (delivered, read) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let mut tasks = JoinSet::new();
     for pair in pairs {
@@ -131,15 +162,12 @@ async fn throughput(options: &Options, pairs: &[Pair], report: &mut Report) -> F
     }
     let seconds = started.elapsed().as_secs_f64();
     let worked = processor_time().zip(worked).map(|(after, before)| after - before);
-    let rate = |count: &AtomicU64, before| (count.load(Ordering::Relaxed) - before) as f64 / seconds;
-    let what = format!("{} pairs, window {}, {} B: delivered", pairs.len(), options.window, options.size);
-    report.at_least(&what, rate(&delivered, before.0), "messages/s", 10_000.0);
-    let what = format!("{} pairs, window {}, {} B: read by programs", pairs.len(), options.window, options.size);
-    report.plain(&what, rate(&read, before.1), "messages/s");
-    if let Some(worked) = worked {
-        let each = worked / (delivered.load(Ordering::Relaxed) - before.0) as f64;
-        report.plain("processor time of senders, broker and receivers", each, "µs/message");
-    }
+    let delivered_now = delivered.load(Ordering::Relaxed) - before.0;
+    let read_now = read.load(Ordering::Relaxed) - before.1;
     tasks.shutdown().await;
-    Ok(())
+    Ok(Rates {
+        delivered: delivered_now as f64 / seconds,
+        read: read_now as f64 / seconds,
+        worked: worked.map(|worked| worked / delivered_now as f64),
+    })
 }

@@ -8,6 +8,8 @@ mod history;
 mod options;
 #[path = "../bench/pairs.rs"]
 mod pairs;
+#[path = "../bench/python.rs"]
+mod python;
 #[path = "../bench/report.rs"]
 mod report;
 #[path = "../bench/shell.rs"]
@@ -81,6 +83,9 @@ async fn run(options: &Options) -> Fallible<Report> {
     }
     if options.wants(Part::Topics) {
         topics::measure(options, folder.path(), &mut report).await?;
+    }
+    if options.wants(Part::Python) {
+        python::measure(options, folder.path(), &mut report).await?;
     }
     if options.wants(Part::Jetstream) {
         #[cfg(feature = "jetstream")]

@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("claudemesh-client", &["claudemesh-core"]),
     ("claudemesh-broker", &["claudemesh-core"]),
     ("claudemesh-cli", &["claudemesh-core", "claudemesh-client", "claudemesh-broker"]),
+    ("claudemesh-py", &["claudemesh-core", "claudemesh-client", "claudemesh-broker"]),
     ("claudemesh-tests", &["claudemesh-core", "claudemesh-client", "claudemesh-broker", "claudemesh-cli"]),
     ("claudemesh-fuzz", &["claudemesh-core", "claudemesh-client"]),
     ("xtask", &[]),
