@@ -119,7 +119,7 @@ async fn two_leads_let_in_different_members_at_once() {
     let change = |member: &str, role: api::TopicRole| api::TopicMemberChange {
         topic: "secret".into(),
         member: member.into(),
-        role,
+        role: Some(role),
     };
     calls(&alice.mesh).topic_member(None, change("bob", api::TopicRole::Lead)).await.unwrap();
     settled("bob leads", async || {
