@@ -2,5 +2,6 @@
 
 mod host {
     mod delivery;
+    mod install;
     mod sdk;
 }

@@ -47,6 +47,9 @@ pub(crate) struct Args {}
 pub(crate) struct Line {
     /// The line.
     line: String,
+    /// The host's id of the session it is for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    session: Option<String>,
     /// Whether it is the answer to an earlier question.
     #[serde(default)]
     cached: bool,
@@ -55,7 +58,7 @@ pub(crate) struct Line {
 /// Prints.
 pub(crate) async fn run(app: &mut App, _: Args) -> Outcome {
     let home = Home::from_env()?;
-    let host = host_says(app);
+    let id = host_says(app);
     let asked = async {
         let service = app.attached().await?;
         let status = service.status().await?;
@@ -63,13 +66,12 @@ pub(crate) async fn run(app: &mut App, _: Args) -> Outcome {
         let sessions = service.sessions(None, SessionsQuery::default()).await.unwrap_or_default();
         Ok::<_, Error>((status, sessions.sessions))
     };
-    let earlier = kept(&home);
+    let earlier = kept(&home).filter(|(line, _)| line.session == id);
     let patience = if earlier.as_ref().is_some_and(|(_, age)| *age < LATE) { PATIENCE } else { LONGER };
     let line = match tokio::time::timeout(patience, asked).await {
         Ok(Ok((status, sessions))) => {
-            let id = host.and_then(|host| host.recv_timeout(HOST).ok());
-            let session = id.and_then(|id| sessions.into_iter().find(|session| session.host.id.as_ref() == Some(&id)));
-            let line = Line { line: of(&status, session.as_ref(), app.mesh()), cached: false };
+            let session = sessions.iter().find(|session| id.is_some() && session.host.id == id);
+            let line = Line { line: of(&status, session, app.mesh()), session: id, cached: false };
             keep(&home, &line, earlier.as_ref());
             line
         }
@@ -80,8 +82,8 @@ pub(crate) async fn run(app: &mut App, _: Args) -> Outcome {
     app.output.show(&line, |page| page.spans(&[(Tone::Plain, &line.line)]))
 }
 
-/// Which session the host asks for, as soon as it says so on standard input. Nobody waits for one that says nothing.
-fn host_says(app: &mut App) -> Option<mpsc::Receiver<String>> {
+/// Which session the host asks for: it says so on standard input, at once. One that says nothing is not waited for.
+fn host_says(app: &mut App) -> Option<String> {
     if app.input.terminal {
         return None;
     }
@@ -95,7 +97,8 @@ fn host_says(app: &mut App) -> Option<mpsc::Receiver<String>> {
             let _ = sender.send(id.to_owned());
         }
     };
-    std::thread::Builder::new().spawn(read).ok().map(|_| receiver)
+    std::thread::Builder::new().spawn(read).ok()?;
+    receiver.recv_timeout(HOST).ok()
 }
 
 /// What a daemon's answer comes to.
@@ -132,7 +135,7 @@ fn brief(name: &str) -> String {
 }
 
 fn fixed(line: &str) -> Line {
-    Line { line: line.into(), cached: false }
+    Line { line: line.into(), session: None, cached: false }
 }
 
 /// Keeps an answer that is new, or was kept long ago. One that cannot be kept is only missed when the daemon is slow.

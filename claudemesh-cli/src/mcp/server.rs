@@ -234,10 +234,11 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let known = tools::offered(self.tools).iter().any(|tool| tool.name == request.name);
+        let offered = tools::offered(self.tools).iter().any(|tool| tool.name == request.name);
         // Hooks fetch their notices also where the model has no tools.
         let arguments = request.arguments.unwrap_or_default();
-        if !known && !(request.name == tools::INBOX && arguments.contains_key("hook")) {
+        let of_hook = request.name == tools::INBOX && arguments.contains_key("hook");
+        if !offered && !of_hook {
             return Err(ErrorData::invalid_params(format!("there is no tool {:?}", request.name), None));
         }
         let mut result = self.call(&request.name, arguments.clone(), &context).await;

@@ -28,13 +28,15 @@ impl Fake {
         }
     }
 
+    fn taken(&self) -> Taken {
+        let taking =
+            |message: &Message| Taking { mesh: "feedfacefeedface".into(), label: None, message: message.clone() };
+        Taken { messages: self.messages.iter().map(taking).collect(), more: 0, held: Vec::new() }
+    }
+
     fn notice(&self) -> Notice {
         Notice { id: "m_0123456789abcdef".into(), text: "[mesh m_0123456789abcdef] 1 message".into(), count: 1 }
     }
-}
-
-fn taking(message: &Message) -> Taking {
-    Taking { mesh: "feedfacefeedface".into(), label: None, message: message.clone() }
 }
 
 impl Sessions for Fake {
@@ -52,7 +54,7 @@ impl Sessions for Fake {
             Notices { session: ID.into(), notices: vec![fake.notice()] }
         }
         session_take(fake, request: TakeQuery) -> Taken {
-            Taken { messages: fake.messages.iter().map(taking).collect(), more: 0, held: Vec::new() }
+            fake.taken()
         }
         session_limits(_fake, request: LimitsRequest) -> SessionLimits {
             SessionLimits { exchange: request.exchange.unwrap_or(25), hourly: request.hourly.unwrap_or(60) }

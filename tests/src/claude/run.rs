@@ -22,13 +22,32 @@ pub struct Claude {
 }
 
 impl Claude {
-    /// Starts a session of a person's in a folder of this name.
+    /// Its own program.
+    ///
+    /// # Panics
+    /// It is not there.
+    #[must_use]
+    pub fn program() -> PathBuf {
+        std::env::var_os(CLAUDE).map(PathBuf::from).expect("`cargo xtask host-test` names Claude Code")
+    }
+
+    /// Starts a session of a person's in a folder of this name, with the plugin from the sources.
     ///
     /// # Panics
     /// Claude Code is not there, or does not start.
     #[must_use]
     pub fn start(person: &Person, api: &Api, folder: &str, options: &[&str]) -> Self {
-        let claude = std::env::var_os(CLAUDE).map(PathBuf::from).expect("`cargo xtask host-test` names Claude Code");
+        let plugin = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("it has one").join("claudemesh-cli/plugin");
+        let plugin = plugin.to_str().expect("the sources lie at a path of text");
+        Self::installed(person, api, folder, &[&["--plugin-dir", plugin], options].concat())
+    }
+
+    /// Starts a session with what is installed.
+    ///
+    /// # Panics
+    /// Claude Code is not there, or does not start.
+    #[must_use]
+    pub fn installed(person: &Person, api: &Api, folder: &str, options: &[&str]) -> Self {
         let own = binary();
         let tools = own.parent().expect("it lies in a folder");
         let folder = person.home().join("work").join(folder);
@@ -36,11 +55,8 @@ impl Claude {
         for path in [&folder, &home] {
             std::fs::create_dir_all(path).expect("a folder can be made");
         }
-        let plugin = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("it has one").join("claudemesh-cli/plugin");
-        let mut child = Command::new(claude)
+        let mut child = Command::new(Self::program())
             .args(["-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"])
-            .arg("--plugin-dir")
-            .arg(plugin)
             .args(["--allowedTools", "Bash(cat:*)", "mcp__plugin_claudemesh_mesh__check_inbox"])
             .args(options)
             .current_dir(&folder)
