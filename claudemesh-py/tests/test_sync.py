@@ -106,8 +106,8 @@ def test_ctrl_c_ends_a_call_that_waits(tmp_path: Path) -> None:
 import sys, time
 from claudemesh import sync
 with sync.Broker() as broker, sync.up(sys.argv[1], name="alice", broker=broker.url) as mesh:
-    print("waiting", flush=True)
     try:
+        print("waiting", flush=True)
         mesh.inbox(wait=3600)
     except KeyboardInterrupt:
         print(mesh.whoami().member.name, flush=True)
