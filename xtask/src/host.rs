@@ -30,16 +30,10 @@ pub(crate) fn run() -> Outcome {
         return Err(Failure::new(format!("this is Claude Code {}, not {VERSION}", found.trim())));
     }
     run_command(&mut cargo(["build", "-p", "claudemesh-cli"]))?;
-    let tests = ["-p", "claudemesh-tests", "--test", "host"];
-    let mut command = if has_subcommand("nextest") {
-        let mut command = cargo(["nextest", "run", "--run-ignored", "only"]);
-        command.args(tests);
-        command
-    } else {
-        let mut command = cargo(["test"]);
-        command.args(tests).args(["--", "--ignored"]);
-        command
-    };
+    let tests = ["-p", "claudemesh-tests", "--features", "host", "--test", "host"];
+    let runner: &[&str] = if has_subcommand("nextest") { &["nextest", "run"] } else { &["test"] };
+    let mut command = cargo(runner);
+    command.args(tests);
     run_command(
         command.env("CLAUDEMESH_TEST_CLAUDE", &claude).env("CLAUDEMESH_TEST_MODULES", folder.join("node_modules")),
     )

@@ -26,7 +26,6 @@ fn is(person: &Person, name: &str, status: &str) {
 }
 
 #[test]
-#[ignore = "needs Claude Code: cargo xtask host-test"]
 fn a_message_wakes_an_idle_session_and_is_read_as_a_tool_result() {
     let scene = Scene::new();
     let broker = scene.broker();
@@ -50,7 +49,6 @@ fn a_message_wakes_an_idle_session_and_is_read_as_a_tool_result() {
 }
 
 #[test]
-#[ignore = "needs Claude Code: cargo xtask host-test"]
 fn an_urgent_message_reaches_the_next_request_of_the_same_turn() {
     let scene = Scene::new();
     let broker = scene.broker();
@@ -83,7 +81,6 @@ fn an_urgent_message_reaches_the_next_request_of_the_same_turn() {
 }
 
 #[test]
-#[ignore = "needs Claude Code: cargo xtask host-test"]
 fn sessions_stay_apart_and_a_resumed_one_keeps_its_name() {
     let scene = Scene::new();
     let broker = scene.broker();
@@ -113,7 +110,6 @@ fn sessions_stay_apart_and_a_resumed_one_keeps_its_name() {
 }
 
 #[test]
-#[ignore = "needs Claude Code: cargo xtask host-test"]
 fn a_killed_daemon_loses_and_repeats_nothing() {
     let scene = Scene::new();
     let broker = scene.broker();

@@ -19,7 +19,6 @@ fn listed(home: &Path) -> Value {
 }
 
 #[test]
-#[ignore = "needs Claude Code: cargo xtask host-test"]
 fn what_is_installed_is_loaded_works_and_goes() {
     let scene = Scene::new();
     let broker = scene.broker();

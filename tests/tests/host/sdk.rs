@@ -6,7 +6,6 @@ use claudemesh_tests::e2e::{Scene, binary, until};
 use serde_json::Value;
 
 #[test]
-#[ignore = "needs the MCP SDK: cargo xtask host-test"]
 fn a_client_by_others_uses_the_tools_and_is_notified() {
     let modules = std::env::var_os("CLAUDEMESH_TEST_MODULES").expect("`cargo xtask host-test` names the SDK");
     let scene = Scene::new();
