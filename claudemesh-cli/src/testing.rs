@@ -186,6 +186,7 @@ impl Service for Fake {
         let mesh = MeshStatus {
             mesh: self.mesh_info(),
             queued: 1,
+            writing: 0,
             held: 0,
             unread: 2,
             roster_index: 3,

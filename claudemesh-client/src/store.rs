@@ -30,13 +30,14 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, oneshot};
 
 pub(crate) use query::{EventRow, InboxItem, MeshColumn, MeshRow, MessageRow, NewMesh, StoredInvite};
+pub(crate) use request::RequestRow;
 pub(crate) use session::WaitingRow;
 pub(crate) use write::now_ms;
 
 use crate::error::{Error, ErrorKind};
 
 /// New posts are taken into the index when there are so many, or when nothing was asked for so long.
-const INDEX_POSTS: usize = 1024;
+const INDEX_POSTS: usize = 4096;
 const INDEX_AFTER: Duration = Duration::from_millis(250);
 /// Commits gathered into one transaction.
 const MAX_GATHERED: usize = 256;

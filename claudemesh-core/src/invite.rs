@@ -129,7 +129,8 @@ impl WelcomeBundle {
     /// # Errors
     /// [`CannotOpen`], whatever the cause.
     pub fn open(secret: &LinkSecret, sealed: &[u8]) -> Result<Self, CannotOpen> {
-        let opened = seal::open(&secret.welcome_key(), secret.invite_key().public().as_bytes(), sealed)?;
+        let opened = seal::open(&secret.welcome_key(), secret.invite_key().public().as_bytes(), sealed);
+        let opened = Zeroizing::new(opened?);
         codec::decode(&opened).map_err(|_| CannotOpen)
     }
 }

@@ -41,20 +41,17 @@ pub fn seal(key: &[u8; 32], aad: &[u8], plaintext: &[u8], rng: &mut impl CryptoR
     out
 }
 
-/// Opens what [`seal`] made.
+/// Opens what [`seal`] made. The caller wipes what is a secret.
 ///
 /// # Errors
 /// [`CannotOpen`], whatever the cause.
-pub fn open(key: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CannotOpen> {
+pub fn open(key: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, CannotOpen> {
     if sealed.len() < NONCE_LEN + TAG_LEN {
         return Err(CannotOpen);
     }
     let (nonce, msg) = sealed.split_at(NONCE_LEN);
     let nonce: [u8; NONCE_LEN] = nonce.try_into().map_err(|_| CannotOpen)?;
-    XChaCha20Poly1305::new(key.into())
-        .decrypt(&XNonce::from(nonce), Payload { msg, aad })
-        .map(Zeroizing::new)
-        .map_err(|_| CannotOpen)
+    XChaCha20Poly1305::new(key.into()).decrypt(&XNonce::from(nonce), Payload { msg, aad }).map_err(|_| CannotOpen)
 }
 
 /// The size to which `len` bytes are padded: 256, then steps of a quarter of the power of two below.
@@ -69,9 +66,9 @@ pub fn bucket(len: usize) -> usize {
 
 /// `be32(len) ‖ data ‖ zeros` up to the size bucket.
 #[must_use]
-pub fn pad(data: &[u8]) -> Zeroizing<Vec<u8>> {
+pub fn pad(data: &[u8]) -> Vec<u8> {
     let size = bucket(4 + data.len());
-    let mut out = Zeroizing::new(Vec::with_capacity(size));
+    let mut out = Vec::with_capacity(size);
     out.extend_from_slice(&u32::try_from(data.len()).unwrap_or(u32::MAX).to_be_bytes());
     out.extend_from_slice(data);
     out.resize(size, 0);

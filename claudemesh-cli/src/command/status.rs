@@ -102,17 +102,20 @@ fn show_mesh(page: &mut Page, status: &MeshStatus) {
         ("unread", count(status.unread, "message")),
         ("to send", count(status.queued, "message")),
     ];
+    if status.writing > 0 {
+        fields.push(("to write", count(status.writing, "change")));
+    }
     if status.held > 0 {
         fields.push(("held", count(status.held, "message")));
     }
     if mesh.state != "active" {
         fields.push(("state", mesh.state.clone()));
     }
+    if let Some(hints) = &status.hints {
+        fields.push(("hints", hints.clone()));
+    }
     let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
     page.fields(&fields);
-    if let Some(hints) = &status.hints {
-        page.labelled(Tone::Plain, "hints", hints);
-    }
     if let Some(error) = &status.last_error {
         page.labelled(Tone::Warning, "not connected", error);
     }

@@ -227,6 +227,9 @@ pub struct MeshStatus {
     pub mesh: MeshInfo,
     /// Messages still to be sent.
     pub queued: u64,
+    /// Posts and other changes of topics, groups, state, memory and tasks that the mesh does not have yet.
+    #[serde(default)]
+    pub writing: u64,
     /// Messages held, with the reasons.
     pub held: u64,
     /// Messages not read.

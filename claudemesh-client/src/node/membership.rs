@@ -301,6 +301,7 @@ impl Node {
             return Ok(api::MeshStatus {
                 mesh: info,
                 queued,
+                writing: 0,
                 held,
                 unread,
                 roster_index: 0,
@@ -314,10 +315,10 @@ impl Node {
         };
         let last_error = handle.shared.last_error().filter(|_| !info.connected);
         let mut warnings: Vec<String> = handle.shared.warnings().into_iter().map(str::to_owned).collect();
-        let (head, faults, round_trip) = mesh
+        let (head, writing, faults, round_trip) = mesh
             .look(|session, _| {
                 let faults: Vec<String> = session.faults().map(|fault| fault.as_str().to_owned()).collect();
-                (session.roster().head(), faults, session.round_trip())
+                (session.roster().head(), session.writing(), faults, session.round_trip())
             })
             .await?;
         let hints = self.state_entry(mesh, super::rooms::template::HINTS).await.ok().flatten();
@@ -328,6 +329,7 @@ impl Node {
         Ok(api::MeshStatus {
             mesh: info,
             queued,
+            writing: writing as u64,
             held,
             unread,
             roster_index: head.index,

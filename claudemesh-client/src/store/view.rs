@@ -138,7 +138,7 @@ pub(crate) fn apply(tx: &Connection, entry: &Entry<'_>) -> rusqlite::Result<()> 
 
 /// Applies entries, in their order; a room into which records came late is folded anew once, at the end.
 pub(crate) fn apply_all(tx: &Connection, entries: &[Entry<'_>]) -> rusqlite::Result<()> {
-    let (mut stale, mut batch) = (BTreeMap::new(), batch::Batch::default());
+    let (mut stale, mut batch) = (BTreeMap::new(), batch::Batch::new(tx));
     for entry in entries {
         let room = Room {
             n: entry.room,
@@ -160,7 +160,7 @@ pub(crate) fn apply_all(tx: &Connection, entries: &[Entry<'_>]) -> rusqlite::Res
                 continue;
             }
             match RoomRecord::decode(record).ok().filter(|read| has_place(read, entry.scope)) {
-                Some(RoomRecord::Post(post)) => post::insert(tx, &mut batch, &room, &author, key, &post)?,
+                Some(RoomRecord::Post(post)) => post::insert(&mut batch, &room, &author, key, &post)?,
                 Some(RoomRecord::Memory(memory)) => memory::insert(tx, &room, &author, key, &memory)?,
                 Some(read) => {
                     if !keep(tx, &author, key, record)? {
@@ -182,7 +182,7 @@ pub(crate) fn apply_all(tx: &Connection, entries: &[Entry<'_>]) -> rusqlite::Res
             }
         }
     }
-    batch.flush(tx)?;
+    batch.flush()?;
     stale.values().try_for_each(|room| rebuild::rebuild(tx, room))
 }
 

@@ -66,6 +66,7 @@ impl Service for Fake {
             let meshes = state.meshes.iter().map(|mesh| api::MeshStatus {
                 mesh: mesh.info.clone(),
                 queued: 0,
+                writing: 0,
                 held: 0,
                 unread: mesh.inbox.iter().filter(|message| !message.read).count() as u64,
                 roster_index: mesh.members.len() as u64 - 1,

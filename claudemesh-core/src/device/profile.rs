@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 
 use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
 
 use crate::codec::{decode, encode};
 use crate::hash::Label;
@@ -86,7 +85,7 @@ impl Profile {
         rng: &mut impl CryptoRng,
     ) -> Result<SealedProfile, ProfileError> {
         self.check()?;
-        let padded = seal::pad(&Zeroizing::new(encode(self)));
+        let padded = seal::pad(&encode(self));
         let sealed = seal::seal(&key(epoch_secret, device), &context(mesh, counter), &padded, rng);
         Ok(SealedProfile(sealed))
     }

@@ -7,6 +7,7 @@ use core::fmt;
 use minicbor::decode::Error as DecodeError;
 use minicbor::encode::{Error as EncodeError, Write};
 use minicbor::{Decode, Decoder, Encode, Encoder};
+use zeroize::Zeroizing;
 
 use super::cache::Bounded;
 use super::content::Content;
@@ -259,7 +260,7 @@ impl VerifiedDelivery {
         if !constant_time_eq(&*seal::derive(&*key, COMMITMENT, &[h]), &commitment.0) {
             return Err(OpenError::Unreadable);
         }
-        let padded = seal::open(&seal::derive(&*key, BODY, &[h]), h, body)?;
+        let padded = Zeroizing::new(seal::open(&seal::derive(&*key, BODY, &[h]), h, body)?);
         let content = seal::unpad(&padded)?;
         if reusable && fresh {
             cache.insert(self.header(), self.record(), key);

@@ -294,7 +294,7 @@ fn seal_draft(
     let commitment = *seal::derive(&*content_key, COMMITMENT, &[&h]);
     let body_key = seal::derive(&*content_key, BODY, &[&h]);
     let content = content.encode().map_err(|_| SealError::Content(index))?;
-    let body = seal::seal(&body_key, &h, &seal::pad(&content), rng);
+    let body = seal::seal(&body_key, &h, &Zeroizing::new(seal::pad(&content)), rng);
     let hash = envelope_hash(&h, &records_root(&records), &commitment, &sha256(&body));
     Ok(Sealed { header: header.into(), records, commitment, body: body.into(), hash })
 }

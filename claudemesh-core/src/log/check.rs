@@ -69,6 +69,12 @@ pub fn check_append(
     at: At,
     past: &impl Past,
 ) -> Result<(), LogError> {
+    check_author(tip, entry, membership)?;
+    check_signed(tip, entry, membership, at, past)
+}
+
+/// Whether its author signed it for this log.
+fn check_author(tip: &LogTip, entry: &LogEntry, membership: &impl Membership) -> Result<(), LogError> {
     let body = entry.body();
     if body.mesh != tip.mesh || body.log != tip.log() || membership.mesh() != tip.mesh {
         return Err(LogError::WrongLog);
@@ -78,7 +84,18 @@ pub fn check_append(
         Connection::Ahead => LogError::UnknownHead { index: body.head.index },
         Connection::Known | Connection::Fork => LogError::UnknownAuthor,
     })?;
-    entry.verify(&key).map_err(|_| LogError::BadSignature)?;
+    entry.verify(&key).map_err(|_| LogError::BadSignature)
+}
+
+/// As [`check_append`], for an entry whose signature is known to be good.
+pub(super) fn check_signed(
+    tip: &LogTip,
+    entry: &LogEntry,
+    membership: &impl Membership,
+    at: At,
+    past: &impl Past,
+) -> Result<(), LogError> {
+    let body = entry.body();
     connect(tip, entry, &body.head, membership)?;
     if let Payload::Commit(commit) = entry.payload() {
         connect(tip, entry, &commit.head, membership)?;

@@ -8,6 +8,7 @@ use core::borrow::Borrow;
 use minicbor::{Decode, Encode};
 use zeroize::Zeroizing;
 
+use super::check::check_signed;
 use super::keys::encode_secret;
 use super::{
     At, BadCommitReason, ForkedChain, HistoryPolicy, LogEntry, LogError, LogFork, LogKeys, LogTip, Membership,
@@ -233,10 +234,37 @@ impl LogReader {
         prekeys: impl Fn(u32) -> Option<S>,
         past: &impl Past,
     ) -> Result<Vec<LogEvent>, LogError> {
+        self.take(offset, entry, None, membership, prekeys, past)
+    }
+
+    /// As [`LogReader::apply`], for an entry that comes back as this device wrote it, with these records.
+    ///
+    /// # Errors
+    /// As [`LogReader::apply`].
+    pub fn apply_own(
+        &mut self,
+        offset: u64,
+        entry: &LogEntry,
+        records: Vec<Record>,
+        membership: &impl Membership,
+        past: &impl Past,
+    ) -> Result<Vec<LogEvent>, LogError> {
+        self.take(offset, Ok(entry), Some(records), membership, |_| None::<PrekeySecret>, past)
+    }
+
+    fn take<S: Borrow<PrekeySecret>>(
+        &mut self,
+        offset: u64,
+        entry: Result<&LogEntry, Hash>,
+        own: Option<Vec<Record>>,
+        membership: &impl Membership,
+        prekeys: impl Fn(u32) -> Option<S>,
+        past: &impl Past,
+    ) -> Result<Vec<LogEvent>, LogError> {
         if let Some(fork) = self.fork {
             return Err(fork.into());
         }
-        let applied = self.try_apply(offset, entry, membership, prekeys, past);
+        let applied = self.try_apply(offset, entry, own, membership, prekeys, past);
         if let Err(LogError::Fork(fork)) = &applied {
             self.fork = Some(**fork);
         }
@@ -247,6 +275,7 @@ impl LogReader {
         &mut self,
         offset: u64,
         entry: Result<&LogEntry, Hash>,
+        own: Option<Vec<Record>>,
         membership: &impl Membership,
         prekeys: impl Fn(u32) -> Option<S>,
         past: &impl Past,
@@ -265,9 +294,12 @@ impl LogReader {
         }
         let events = match entry {
             Ok(entry) => {
-                check_append(&self.tip, entry, membership, At::Replay, past)?;
+                match own {
+                    None => check_append(&self.tip, entry, membership, At::Replay, past)?,
+                    Some(_) => check_signed(&self.tip, entry, membership, At::Replay, past)?,
+                }
                 self.tip.advance(entry);
-                self.digest(offset, entry, prekeys)
+                self.digest(offset, entry, own, prekeys)
             }
             Err(hash) => {
                 self.tip.advance_dropped(&hash);
@@ -341,12 +373,13 @@ impl LogReader {
         &mut self,
         offset: u64,
         entry: &LogEntry,
+        own: Option<Vec<Record>>,
         prekeys: impl Fn(u32) -> Option<S>,
     ) -> Vec<LogEvent> {
         let (author, epoch) = (entry.body().author, entry.body().epoch);
         let roster_index = self.tip.witnessed();
         match entry.payload() {
-            Payload::Records => Vec::from([match open_records(entry, &self.keys) {
+            Payload::Records => Vec::from([match own.map_or_else(|| open_records(entry, &self.keys), Ok) {
                 Ok(records) => LogEvent::Records { offset, author, roster_index, records },
                 Err(OpenError::MissingEpoch { epoch }) => LogEvent::Sealed { offset, author, roster_index, epoch },
                 Err(_) => LogEvent::Garbled { offset, author },

@@ -84,8 +84,7 @@ pub fn open_records(entry: &LogEntry, keys: &LogKeys) -> Result<Vec<Record>, Ope
 
 /// Seals `records` as the payload of `body`, whose other fields are final.
 pub(super) fn seal_records(body: &LogBody, secret: &[u8; 32], records: &[Record], rng: &mut impl CryptoRng) -> Vec<u8> {
-    let plain = Zeroizing::new(codec::encode(&Slice(records)));
-    seal::seal(&records_key(secret, body), &context(body), &seal::pad(&plain), rng)
+    seal::seal(&records_key(secret, body), &context(body), &seal::pad(&codec::encode(&Slice(records))), rng)
 }
 
 struct Slice<'a>(&'a [Record]);
@@ -152,7 +151,7 @@ pub(super) fn open_link(
     sealed: &SealedSecret,
 ) -> Result<Secret32, CannotOpen> {
     let before = epoch.checked_sub(1).ok_or(CannotOpen)?;
-    let opened = seal::open(&link_key(log, epoch, secret), &before.to_be_bytes(), &sealed.0)?;
+    let opened = Zeroizing::new(seal::open(&link_key(log, epoch, secret), &before.to_be_bytes(), &sealed.0)?);
     <[u8; 32]>::try_from(opened.as_slice()).map(Zeroizing::new).map_err(|_| CannotOpen)
 }
 

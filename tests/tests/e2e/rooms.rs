@@ -109,6 +109,27 @@ fn one_id_is_one_post() {
 }
 
 #[test]
+fn one_id_is_one_post_also_while_it_waits() {
+    let scene = Scene::new();
+    let (alice, bob) = in_deploys(&scene);
+    let (in_topic, to_all) = (uuid(), uuid());
+    assert_eq!(alice.kill(), 1);
+    for _ in 0..2 {
+        assert_eq!(post(&bob, "once", &["--id", &in_topic]), in_topic);
+        assert_eq!(bob.send("*", "to all", &["--id", &to_all]), to_all);
+        assert_eq!(bob.ok(&["status"])["meshes"][0]["writing"], 2);
+    }
+    bob.fails(&["topic", "post", "deploys", "twice", "--id", &in_topic], 7, "conflict");
+    bob.fails(&["send", "*", "twice", "--id", &to_all], 7, "conflict");
+    assert_eq!(bob.kill(), 1);
+    assert_eq!(post(&bob, "once", &["--id", &in_topic]), in_topic);
+    assert_eq!(bob.ok(&["status"])["meshes"][0]["writing"], 2);
+    alice.ok(&["whoami"]);
+    sees(&alice, &["once"]);
+    until("all is written", || (bob.ok(&["status"])["meshes"][0]["writing"] == 0).then_some(()));
+}
+
+#[test]
 fn a_tail_goes_on_after_its_daemon_was_killed() {
     let scene = Scene::new();
     let (alice, bob) = in_deploys(&scene);

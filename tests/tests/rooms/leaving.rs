@@ -1,4 +1,4 @@
-//! Who leaves a private topic by itself is shut out by those who stay.
+//! Who leaves a private topic by itself is shut out by those who stay; who was let in reads it.
 
 use std::collections::BTreeSet;
 
@@ -108,4 +108,35 @@ async fn who_left_can_be_let_in_again() {
     read(&bob, "while bob is away").await;
     bob.mesh.topic("secret").post("back").await.unwrap();
     read(&alice, "back").await;
+}
+
+#[tokio::test]
+async fn two_leads_let_in_different_members_at_once() {
+    let town = Town::new().await;
+    let (alice, bob, carol) = three(&town).await;
+    let (dan, eve) = (town.guest("dan", &alice).await, town.guest("eve", &alice).await);
+    bob.knows("eve").await;
+    let change = |member: &str, role: api::TopicRole| api::TopicMemberChange {
+        topic: "secret".into(),
+        member: member.into(),
+        role: Some(role),
+    };
+    calls(&alice.mesh).topic_member(None, change("bob", api::TopicRole::Lead)).await.unwrap();
+    settled("bob leads", async || {
+        let topics = bob.mesh.topics().await.expect("topics");
+        topics.iter().any(|it| it.name == "secret" && it.role == Some(api::TopicRole::Lead)).then_some(())
+    })
+    .await;
+    let added = |who: &Citizen, member| {
+        let (mesh, change) = (who.mesh.clone(), change(member, api::TopicRole::Member));
+        async move { calls(&mesh).topic_member(None, change).await.map(drop) }
+    };
+    let (by_alice, by_bob) = tokio::join!(added(&alice, "dan"), added(&bob, "eve"));
+    by_alice.and(by_bob).unwrap();
+    joined(&dan, "secret").await;
+    joined(&eve, "secret").await;
+    carol.mesh.topic("secret").post("for all five").await.unwrap();
+    for each in [&alice, &bob, &dan, &eve] {
+        read(each, "for all five").await;
+    }
 }

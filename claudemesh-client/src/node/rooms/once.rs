@@ -2,19 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use claudemesh_core::MessageId;
 use claudemesh_core::hash::Label;
+use claudemesh_core::log::Record;
 use claudemesh_core::log::directory::RecordAt;
+use claudemesh_core::{LogId, MessageId};
 use rusqlite::Connection;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{PATIENCE, pending};
+use super::{GLANCE, PATIENCE, pending};
 use crate::error::{Error, ErrorKind};
 use crate::node::driver::Once;
 use crate::node::{Active, Node, wait_ready};
 use crate::rooms::{Ground, Plan};
+use crate::store::RequestRow;
 
 const REQUEST: Label = Label::new("client-request");
 
@@ -97,17 +99,38 @@ impl Node {
         self.change(mesh, once, plan, answer).await
     }
 
+    /// Writes a message to a log, once under a name its caller gave it; its address, none while it waits.
+    pub(super) async fn say(
+        &self,
+        mesh: &Active,
+        once: Option<Once>,
+        message: (LogId, Record),
+    ) -> Result<Option<RecordAt>, Error> {
+        let Some(named) = once else { return self.write(mesh, message.0, message.1, GLANCE).await };
+        let _alone = mesh.making.alone(named.id).await;
+        match self.asked(mesh, named).await? {
+            Some(row) => Ok(row.at),
+            None => self.write_once(mesh, once, message, GLANCE).await,
+        }
+    }
+
+    /// What is known of a request.
+    async fn asked(&self, mesh: &Active, once: Once) -> Result<Option<RequestRow>, Error> {
+        let row = self.store.request(mesh.store_row, once.id).await?;
+        if row.is_some_and(|row| row.hash != once.hash) {
+            return Err(Error::new(ErrorKind::Conflict, format!("something else was asked for under {}", once.id))
+                .with_hint("use a new id for a new request"));
+        }
+        Ok(row)
+    }
+
     /// Where a request was written that was made before; waits for one that is still on its way.
     async fn made(&self, mesh: &Active, once: Once) -> Result<Option<RecordAt>, Error> {
         let deadline = Instant::now() + PATIENCE;
         let mut committed = mesh.handle()?.shared.committed.subscribe();
         loop {
             committed.mark_unchanged();
-            let Some(row) = self.store.request(mesh.store_row, once.id).await? else { return Ok(None) };
-            if row.hash != once.hash {
-                return Err(Error::new(ErrorKind::Conflict, format!("something else was asked for under {}", once.id))
-                    .with_hint("use a new id for a new request"));
-            }
+            let Some(row) = self.asked(mesh, once).await? else { return Ok(None) };
             if row.at.is_some() {
                 return Ok(row.at);
             }

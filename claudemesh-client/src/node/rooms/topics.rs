@@ -6,7 +6,7 @@ use claudemesh_core::log::directory::DirectoryRecord;
 use claudemesh_core::record::{RoomRecord, TopicMember, TopicRole};
 use claudemesh_core::session::{Command, LogPolicy};
 
-use super::{COMPLETION, GLANCE, PATIENCE, audience, pending};
+use super::{COMPLETION, PATIENCE, audience, pending};
 use crate::api;
 use crate::error::{Error, ErrorKind};
 use crate::node::driver::{Once, now};
@@ -163,7 +163,7 @@ impl Node {
         let arrangement = self.live(mesh).await?.shared.arrangement();
         mesh.catch_up().await;
         // Only ids that the caller chose can come twice.
-        let _sending = if request.id.is_some() { Some(mesh.sending.lock().await) } else { None };
+        let named = request.id.is_some().then(|| request.clone());
         let Plan { log, record, about, .. } = match mesh.known.place(arrangement, &request.topic) {
             Some(place) if post::stands_alone(&request) => post::write_to(place, now().0, &request)?,
             _ => {
@@ -173,13 +173,17 @@ impl Node {
                 plan
             }
         };
+        let topic = about.place.topic.unwrap_or_default();
         let at = match about.known {
             Some(at) => Some(at),
-            None => self.write(mesh, log, record, GLANCE).await?,
+            None => {
+                let once = named.map(|post| Once::named(post.id, "post", &(&topic, post.text, post.reply_to)));
+                self.say(mesh, once.transpose()?.flatten(), (log, record)).await?
+            }
         };
         Ok(api::Posted {
             id: about.id.to_string(),
-            topic: about.place.topic.unwrap_or_default(),
+            topic,
             state: if at.is_some() { api::State::Accepted } else { api::State::Queued },
             at: at.map(rooms::show_at),
         })
@@ -195,6 +199,7 @@ impl Node {
         let id = rooms::id_or_new(request.id.as_deref(), now().0)?;
         let reply_to = request.reply_to.as_deref().map(crate::address::message_id).transpose()?;
         let priority = crate::node::messages::core_priority(request.priority);
+        let once = Once::named(request.id, "broadcast", &(&request.text, request.reply_to, request.priority))?;
         let record = mesh
             .look(move |session, _| {
                 let acting = session.acting_devices();
@@ -224,7 +229,7 @@ impl Node {
                 Error::new(ErrorKind::Usage, "a message to everyone has 64 KiB at most").with_hint("send it in parts")
             );
         }
-        let at = self.write(mesh, LogId::of_mesh(&mesh.id), record, GLANCE).await?;
+        let at = self.say(mesh, once, (LogId::of_mesh(&mesh.id), record)).await?;
         let state = if at.is_some() { api::State::Accepted } else { api::State::Queued };
         Ok(api::Sent { id: id.to_string(), state, to: Vec::new(), reason: None, session: None })
     }

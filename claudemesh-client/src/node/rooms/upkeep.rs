@@ -1,20 +1,24 @@
-//! What a running mesh does for its rooms without being asked: shutting out those who left private topics, erasing posts past
-//! their time, compacting logs.
+//! What a running mesh does for its rooms without being asked: who is in a private topic reads it and who left it does not,
+//! posts past their time are erased, logs compacted.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use claudemesh_core::record::TopicRole;
-use claudemesh_core::session::{Command, Session};
+use claudemesh_core::session::{Command, LogPolicy, Session};
 use claudemesh_core::{LogId, MemberId};
+use rand_core::Rng as _;
 use tokio::sync::watch;
 
 use crate::error::{Error, ErrorKind};
 use crate::node::Active;
+use crate::node::driver::rng;
 use crate::store::view::topic;
 use crate::store::{self, Store, db_error};
 
+/// How long, up to twice this, a member that the audience of its topic has not waits for one of the leads to let it in.
+const LET_IN: Duration = Duration::from_secs(1);
 /// The longest pause between two looks for posts past their time.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
@@ -30,12 +34,32 @@ async fn watch_members(store: Store, mesh: Weak<Active>, mut members: watch::Rec
     loop {
         members.mark_unchanged();
         let Some(active) = mesh.upgrade() else { return };
-        if let Err(error) = note_leavers(&store, &active).await {
-            tracing::warn!(mesh = %active.id.short(), kind = error.kind().code(), "members of topics are unknown");
-        }
+        let dropped = match note_members(&store, &active).await {
+            Ok(dropped) => dropped,
+            Err(error) => {
+                tracing::warn!(mesh = %active.id.short(), kind = error.kind().code(), "members of topics are unknown");
+                Vec::new()
+            }
+        };
         drop(active);
-        if members.changed().await.is_err() {
-            return;
+        let changed = if dropped.is_empty() {
+            Some(members.changed().await)
+        } else {
+            // One of the leads is the first, and the others see it done.
+            let turn = LET_IN + Duration::from_millis(u64::from(rng().next_u32()) % LET_IN.as_millis() as u64);
+            tokio::time::timeout(turn, members.changed()).await.ok()
+        };
+        match changed {
+            Some(Ok(())) => {}
+            Some(Err(_)) => return,
+            None => {
+                let Some(active) = mesh.upgrade() else { return };
+                let_in(&active, dropped).await;
+                drop(active);
+                if members.changed().await.is_err() {
+                    return;
+                }
+            }
         }
     }
 }
@@ -53,7 +77,7 @@ pub(in crate::node) async fn erase_posts(store: Store) {
     }
 }
 
-/// A private log and what of it decides who has left it.
+/// A private log and what of it decides who reads it.
 struct Private {
     log: LogId,
     audience: BTreeSet<MemberId>,
@@ -61,7 +85,14 @@ struct Private {
     own: MemberId,
 }
 
-/// The private logs that can be read here from their start: only there it is certain who has left.
+/// Members of a private log whom its audience has not, and the audience it is to have.
+struct Dropped {
+    log: LogId,
+    members: Vec<MemberId>,
+    audience: BTreeSet<MemberId>,
+}
+
+/// The private logs that can be read here from their start: only there it is certain who is in them.
 fn private_logs(session: &Session) -> Vec<Private> {
     let whole = session.logs().filter(|log| session.log_size(log).is_some_and(|(_, sealed)| sealed == 0));
     let private = whole.filter_map(|log| {
@@ -71,10 +102,12 @@ fn private_logs(session: &Session) -> Vec<Private> {
     private.collect()
 }
 
-/// Tells the session who left which private topic and can read it still.
-async fn note_leavers(store: &Store, mesh: &Active) -> Result<(), Error> {
+/// Tells the session who left which private topic and can read it still. Those that are in a topic this device leads and
+/// cannot read it: of two leads that changed the audience at once, one did not see what the other did.
+async fn note_members(store: &Store, mesh: &Active) -> Result<Vec<Dropped>, Error> {
     let handle = mesh.handle()?;
     let row = mesh.store_row;
+    let mut dropped = Vec::new();
     for Private { log, audience, leavers, own } in handle.look(private_logs).await? {
         let (left, members) = store
             .run(move |state| {
@@ -86,10 +119,38 @@ async fn note_leavers(store: &Store, mesh: &Active) -> Result<(), Error> {
             })
             .await?;
         let now: BTreeSet<MemberId> = left.into_iter().filter(|member| audience.contains(member)).collect();
+        let leads = members.contains(&(own, TopicRole::Lead));
         if now != leavers && !now.contains(&own) {
-            let leads = members.contains(&(own, TopicRole::Lead));
-            handle.command(Command::LeaversOfLog { log, members: now, leads }).await?;
+            handle.command(Command::LeaversOfLog { log, members: now.clone(), leads }).await?;
+        }
+        if leads && audience.contains(&own) {
+            let without: Vec<MemberId> =
+                members.into_iter().map(|(member, _)| member).filter(|member| !audience.contains(member)).collect();
+            let live = move |session: &Session| {
+                let live = |id: &MemberId| session.roster().member(id).is_some_and(|member| member.is_live());
+                without.into_iter().filter(live).collect::<Vec<_>>()
+            };
+            let members = handle.look(live).await?;
+            if !members.is_empty() {
+                let stay = audience.into_iter().filter(|member| !now.contains(member));
+                dropped.push(Dropped { log, audience: stay.chain(members.iter().copied()).collect(), members });
+            }
         }
     }
-    Ok(())
+    Ok(dropped)
+}
+
+/// Lets members read the private topics they are in.
+async fn let_in(mesh: &Active, dropped: Vec<Dropped>) {
+    let Ok(handle) = mesh.handle() else { return };
+    for Dropped { log, members, audience } in dropped {
+        let Ok(history) = handle.look(move |session| session.log_history(&log)).await else { return };
+        let policy = LogPolicy { history, audience: Some(audience) };
+        for command in [Command::OpenLog { log, policy }, Command::InviteToLog { log, members }] {
+            if let Err(error) = handle.command(command).await {
+                tracing::warn!(mesh = %mesh.id.short(), kind = error.kind().code(), "a member was not let in");
+                return;
+            }
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::Room;
+use super::batch::Batch;
 use super::notification::{self, NotificationRow};
 use super::post::{self, PostRow};
 use super::sql;
@@ -18,16 +19,14 @@ pub(crate) enum Told {
     Notification(NotificationRow),
 }
 
-pub(super) fn post(tx: &Connection, room: &Room, key: i64) -> rusqlite::Result<()> {
-    put(tx, room, POST, key)
+const TELL: &str = "INSERT INTO event (mesh, kind, ref) VALUES (?1, ?2, ?3)";
+
+pub(super) fn post(batch: &mut Batch<'_>, room: &Room, key: i64) -> rusqlite::Result<()> {
+    batch.event.get(batch.tx, TELL)?.execute(params![room.mesh, POST, key]).map(drop)
 }
 
 pub(super) fn notification(tx: &Connection, room: &Room, key: i64) -> rusqlite::Result<()> {
-    put(tx, room, NOTIFICATION, key)
-}
-
-fn put(tx: &Connection, room: &Room, kind: i64, key: i64) -> rusqlite::Result<()> {
-    sql::run(tx, "INSERT INTO event (mesh, kind, ref) VALUES (?1, ?2, ?3)", params![room.mesh, kind, key]).map(drop)
+    sql::run(tx, TELL, params![room.mesh, NOTIFICATION, key]).map(drop)
 }
 
 /// Whether rows of this kind tell of a room.

@@ -127,22 +127,25 @@ pub(crate) fn thread(db: &Connection, room: i64, id: &MessageId, limit: u32) -> 
 
 /// Applies a post.
 pub(super) fn insert(
-    tx: &Connection,
-    batch: &mut Batch,
+    batch: &mut Batch<'_>,
     room: &Room,
     author: &Author,
     key: i64,
     post: &Post,
 ) -> rusqlite::Result<()> {
-    let (low, high) = span(room.n);
-    let allowed = batch.may_write(tx, room, author, key)?;
+    let (tx, (low, high)) = (batch.tx, span(room.n));
+    let allowed = batch.may_write(room, author, key)?;
     let named = params![post.id.as_bytes(), low, high, author.member.as_bytes()];
-    let again = sql::exists(
-        tx,
-        "SELECT 1 FROM post WHERE id = ?1 AND key BETWEEN ?2 AND ?3 AND member = ?4
-         UNION ALL SELECT 1 FROM post_erased WHERE id = ?1 AND key BETWEEN ?2 AND ?3 AND member = ?4 AND status <> 1",
-        named,
-    )?;
+    let again = "SELECT 1 FROM post WHERE id = ?1 AND key BETWEEN ?2 AND ?3 AND member = ?4";
+    let mut again = batch.again.get(tx, again)?.exists(named)?;
+    if batch.has_erased(room.n)? {
+        if sql::exists(tx, "SELECT 1 FROM post_erased WHERE key = ?1", [key])? {
+            return Ok(());
+        }
+        let erased =
+            "SELECT 1 FROM post_erased WHERE id = ?1 AND key BETWEEN ?2 AND ?3 AND member = ?4 AND status <> 1";
+        again |= sql::exists(tx, erased, named)?;
+    }
     let status = match (allowed, again) {
         (true, false) => SHOWN,
         (true, true) => REPEATED,
@@ -154,42 +157,43 @@ pub(super) fn insert(
         (!post.mentions.is_empty()).then(|| post.mentions.iter().flat_map(|member| *member.as_bytes()).collect());
     let flag = |is: bool, flag: i64| if is { flag } else { 0 };
     let flags = flag(own, OWN) | flag(mentions_own, MENTIONS_OWN) | flag(author.is_admin, BY_ADMIN);
-    if sql::exists(tx, "SELECT 1 FROM post_erased WHERE key = ?1", [key])? {
-        return Ok(());
-    }
-    let inserted = sql::run(
-        tx,
+    let insert =
         "INSERT OR IGNORE INTO post (key, status, flags, sent_at, id, member, reply_to, device, session, mentions, text)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-        params![
-            key,
-            status,
-            flags,
-            post.sent_at.0 as i64,
-            post.id.as_bytes(),
-            author.member.as_bytes(),
-            post.reply_to.as_ref().map(MessageId::as_bytes),
-            author.device.as_bytes(),
-            post.session,
-            mentions,
-            post.text
-        ],
-    )?;
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    let inserted = batch.insert.get(tx, insert)?.execute(params![
+        key,
+        status,
+        flags,
+        post.sent_at.0 as i64,
+        post.id.as_bytes(),
+        author.member.as_bytes(),
+        post.reply_to.as_ref().map(MessageId::as_bytes),
+        author.device.as_bytes(),
+        post.session,
+        mentions,
+        post.text
+    ])?;
     if inserted == 0 {
         return Ok(());
     }
-    sql::run(tx, "INSERT INTO post_new (key) VALUES (?1)", [key])?;
+    batch.insert_new.get(tx, "INSERT INTO post_new (key) VALUES (?1)")?.execute([key])?;
     if status != SHOWN {
         ignore(tx, room.n, 1)?;
         return choose_first(tx, room, &author.member, &post.id);
     }
     if !own {
         batch.count(key, mentions_own);
-        if room.tells && batch.is_inside(tx, room, key)? {
-            event::post(tx, room, key)?;
+        if room.tells && batch.is_inside(room, key)? {
+            event::post(batch, room, key)?;
         }
+        return tell(tx, room, key, flags, &post.id, post.reply_to.is_some());
     }
-    tell(tx, room, key, flags, &post.id, post.reply_to.is_some())
+    // An answer that came before what it answers is rare.
+    let answered = "SELECT 1 FROM post WHERE reply_to = ?1";
+    if batch.replies.get(tx, answered)?.exists([post.id.as_bytes()])? {
+        notification::renew_replies(tx, room, &post.id)?;
+    }
+    Ok(())
 }
 
 /// A post is shown, or is not any more: notifications follow.

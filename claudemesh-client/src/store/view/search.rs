@@ -65,9 +65,11 @@ enum Token<'a> {
 impl Query {
     /// Reads a query.
     pub(crate) fn parse(text: &str) -> Result<Self, QueryError> {
+        // FTS5 would take a zero byte for the end.
+        let text = text.replace('\0', " ");
         let mut out = String::new();
         let (mut words, mut open, mut before) = (0, 0, None);
-        for token in tokens(text)? {
+        for token in tokens(&text)? {
             // What two operands that stand side by side mean is said outright: parentheses cannot do without.
             let side_by_side = matches!(before, Some(Token::Words(..) | Token::Close));
             let begins = !side_by_side;
@@ -129,8 +131,7 @@ fn tokens(text: &str) -> Result<Vec<Token<'_>>, QueryError> {
 fn next_token(text: &str) -> Result<Option<(Token<'_>, &str)>, QueryError> {
     let mut rest = text;
     loop {
-        // FTS5 would take a zero byte for the end.
-        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '\0');
+        rest = rest.trim_start();
         let Some(first) = rest.chars().next() else { return Ok(None) };
         match first {
             '(' => return Ok(Some((Token::Open, &rest[1..]))),
@@ -144,7 +145,7 @@ fn next_token(text: &str) -> Result<Option<(Token<'_>, &str)>, QueryError> {
                 rest = after;
             }
             _ => {
-                let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | '"' | '\0'));
+                let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | '"'));
                 let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
                 if matches!(word, "AND" | "OR" | "NOT") {
                     return Ok(Some((Token::Operator(word), after)));

@@ -1,7 +1,21 @@
 //! Statements and columns.
 
 use claudemesh_core::{DeviceId, LogId, MemberId, MessageId};
-use rusqlite::{Connection, OptionalExtension, Params, Row};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
+
+/// A statement held while it runs again and again: to look it up costs as much as to run it.
+#[derive(Default)]
+pub(super) struct Held<'tx>(Option<CachedStatement<'tx>>);
+
+impl<'tx> Held<'tx> {
+    /// The statement; always the same one.
+    pub(super) fn get(&mut self, tx: &'tx Connection, sql: &str) -> rusqlite::Result<&mut CachedStatement<'tx>> {
+        match &mut self.0 {
+            Some(statement) => Ok(statement),
+            none => Ok(none.insert(tx.prepare_cached(sql)?)),
+        }
+    }
+}
 
 /// Runs a statement; says how many rows it changed.
 pub(super) fn run(db: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<usize> {

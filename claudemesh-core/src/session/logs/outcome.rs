@@ -13,6 +13,13 @@ use crate::session::{Action, Change, Context, Fault, Notice, Session};
 use crate::wire::{self, ErrorCode};
 
 impl Session {
+    /// How many records wait to be in their logs.
+    #[must_use]
+    pub fn writing(&self) -> usize {
+        let under_way = |log: &Log| log.flights.values().map(|flight| flight.records.len()).sum::<usize>();
+        self.logs.logs.values().map(|log| log.queue.len() + under_way(log)).sum()
+    }
+
     /// Whether a record that has these bytes in it waits to be written.
     #[must_use]
     pub fn is_writing(&self, bytes: &[u8]) -> bool {

@@ -33,10 +33,20 @@ impl Session {
             Served::Hash(hash) => Ok(Err(hash)),
         };
         let prekeys = &self.prekeys;
+        // What comes back as it was sent needs no opening.
+        let own = log.flights.values().find(|flight| flight.entry == push.entry);
+        let own = own.map(|flight| flight.records.values().cloned().collect());
         let applied = parsed.and_then(|entry| {
-            let served = entry.as_ref().map_err(|hash| *hash);
+            let (offset, past) = (push.offset, &log.past);
             let secret = |id| prekeys.secret(PrekeyId(id));
-            log.reader.apply_entry(push.offset, served, &self.roster, secret, &log.past).map(|events| (events, entry))
+            let events = match (&entry, own) {
+                (Ok(entry), Some(records)) => log.reader.apply_own(offset, entry, records, &self.roster, past),
+                (entry, _) => {
+                    let served = entry.as_ref().map_err(|hash| *hash);
+                    log.reader.apply_entry(offset, served, &self.roster, secret, past)
+                }
+            };
+            events.map(|events| (events, entry))
         });
         match applied {
             Ok((events, entry)) => {

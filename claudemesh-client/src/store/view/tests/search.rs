@@ -59,6 +59,7 @@ fn the_language_of_queries() {
         ("(foo OR c) NOT (then OR isn't)", &[1]),
         ("foo (down OR then)", &[1, 2]),
         ("foo AND \"then bar\"", &[2]),
+        ("foo AND \"then\0bar\"", &[2]),
         ("f*", &[1, 2, 6]),
         ("foo NEAR bar", &[]),
     ] {
