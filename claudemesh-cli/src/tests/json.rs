@@ -91,13 +91,44 @@ fn lists_are_inside_one_object() {
 #[test]
 fn presence() {
     let set = run(Fake::default(), &["status", "set", "working", "--json", "--mesh", "team"]);
-    assert_eq!(set.call("set_presence"), &json!(["team", {"status": "working", "summary": null}]));
+    assert_eq!(set.call("set_presence"), &json!(["team", {"status": "working", "summary": null, "session": null}]));
     has(&set.json(), &["mesh", "member", "status", "summary"]);
     let summary = run(Fake::default(), &["summary", "tests", "--json"]);
-    assert_eq!(summary.call("set_presence"), &json!([null, {"status": null, "summary": "tests"}]));
+    assert_eq!(summary.call("set_presence"), &json!([null, {"status": null, "summary": "tests", "session": null}]));
+    let of_session = run(Fake::default(), &["status", "set", "dnd", "--session", "api"]);
+    assert_eq!(of_session.call("set_presence")[1]["session"], "api");
     let clear = run(Fake::default(), &["summary", "--clear"]);
     assert_eq!(clear.call("set_presence")[1]["summary"], "");
     has(&run(Fake::default(), &["whoami", "--json"]).json(), &["mesh", "member", "role", "device"]);
+}
+
+#[test]
+fn sessions_of_this_device() {
+    let listed = run(Fake::default(), &["session", "list", "--all", "--json"]);
+    assert_eq!(listed.call("sessions"), &json!([null, {"all": true}]));
+    has(&listed.json()["sessions"][0], &["name", "status", "source", "route", "lead", "unread", "posted", "paused"]);
+    let limits = run(Fake::default(), &["session", "limit", "--exchange", "5", "--json"]);
+    assert_eq!(limits.call("session_limits"), &json!([null, {"exchange": 5, "hourly": null}]));
+    assert_eq!(limits.json(), json!({"exchange": 5, "hourly": 60}));
+    let allowed = run(Fake::default(), &["allow", "bob", "--json"]);
+    assert_eq!(allowed.call("session_permit"), &json!([null, {"member": "bob", "revoke": false}]));
+    has(&allowed.json()["members"][0], &["id", "name"]);
+    assert_eq!(run(Fake::default(), &["allow", "--revoke"]).code, 2);
+}
+
+#[test]
+fn a_hook_tells_and_hands_over_and_never_fails() {
+    let event = json!({"session_id": "s1", "cwd": "/srv/api", "stop_hook_active": false}).to_string();
+    let setting = Setting { stdin: event.as_bytes(), ..Setting::default() };
+    let ran = run_in(Fake::default(), &["hook", "stop"], setting);
+    assert_eq!((ran.code, ran.calls()), (0, vec!["session_event"]));
+    let told = &ran.call("session_event")[1];
+    assert_eq!((&told["event"], &told["may_hand"]), (&json!("stop"), &json!(true)));
+    assert_eq!((&told["host"]["id"], &told["host"]["cwd"]), (&json!("s1"), &json!("/srv/api")));
+    assert_eq!(ran.json()["decision"], "block");
+    let broken = Fake { failure: Some(claudemesh_client::ErrorKind::Internal), ..Fake::default() };
+    let ran = run(broken, &["hook", "prompt"]);
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "", ""));
 }
 
 #[test]

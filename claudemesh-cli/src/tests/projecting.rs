@@ -51,6 +51,9 @@ const VERBS: &[&[&str]] = &[
     &["mesh", "use", "team"],
     &["member", "list"],
     &["member", "role", "bob", "admin"],
+    &["session", "list"],
+    &["session", "limit"],
+    &["allow", "bob"],
 ];
 
 fn fake() -> Fake {

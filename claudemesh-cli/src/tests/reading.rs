@@ -32,7 +32,7 @@ fn what_was_printed_is_marked_and_only_then() {
     assert_eq!(ran.steps(), ["inbox", "flush out", "mark_read"]);
     let query = json!({"unread": true, "limit": 7, "wait_ms": 5000, "session": "ci"});
     assert_eq!(ran.call("inbox"), &json!([null, query]));
-    let unread = json!({"messages": [{"id": ID, "member": "b0b0b0b0b0b0b0b0"}]});
+    let unread = json!({"messages": [{"id": ID, "member": "b0b0b0b0b0b0b0b0"}], "session": "ci"});
     assert_eq!(ran.call("mark_read"), &json!([null, unread]));
 }
 
