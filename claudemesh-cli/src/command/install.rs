@@ -107,9 +107,7 @@ pub(crate) async fn run(app: &mut App, args: Args) -> Outcome {
             page.labelled(Tone::Warning, "note", "`claude` is not on the search path: install Claude Code to use it")
         }
         (Some(_), Some(version)) if version < OLDEST => {
-            let text = format!(
-                "Claude Code {version} is too old to load the plugin: {OLDEST} or later does; run `claude update`"
-            );
+            let text = format!("Claude Code {version} is too old: {OLDEST} or later is needed; run `claude update`");
             page.labelled(Tone::Warning, "note", &text);
         }
         _ if report.changed && !report.dry_run => {

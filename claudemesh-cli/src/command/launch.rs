@@ -57,8 +57,8 @@ pub(crate) async fn run(app: &mut App, args: Args) -> Outcome {
             .into());
     };
     if let Some(version) = binary.version.filter(|version| *version < OLDEST) {
-        return Err(Error::new(ErrorKind::Conflict, format!("Claude Code {version} is too old to load the plugin"))
-            .with_hint(format!("{OLDEST} or later does: run `claude update`"))
+        return Err(Error::new(ErrorKind::Conflict, format!("Claude Code {version} is too old"))
+            .with_hint(format!("{OLDEST} or later is needed: run `claude update`"))
             .into());
     }
     let service = app.service().await?;

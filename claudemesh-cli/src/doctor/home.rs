@@ -125,3 +125,51 @@ fn warnings(status: &MeshStatus) -> Vec<Check> {
     };
     named.map(check).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::doctor::{Diagnosis, Verdict};
+    use crate::testing::Fake;
+
+    fn checks(change: impl FnOnce(&mut Status)) -> Vec<Check> {
+        let mut status = Fake::default().status().now_or_never().unwrap().unwrap();
+        status.version = env!("CARGO_PKG_VERSION").into();
+        status.meshes[0].warnings.clear();
+        change(&mut status);
+        running(&status)
+    }
+
+    fn verdict(checks: &[Check], name: &str) -> Verdict {
+        checks.iter().find(|check| check.name == name).unwrap().verdict
+    }
+
+    #[test]
+    fn a_daemon_that_does_not_fit_is_said_with_its_own_hint() {
+        let error = Error::new(ErrorKind::Conflict, "it speaks version 2").with_hint("stop it with `claudemesh down`");
+        let checks = absent(&error);
+        assert_eq!(checks[0].fix.as_deref(), Some("stop it with `claudemesh down`"));
+        assert!(checks[1..].iter().all(|check| check.verdict == Verdict::Skipped));
+        assert_eq!(Diagnosis::of(checks).failure(), Some(ErrorKind::Conflict));
+    }
+
+    #[test]
+    fn an_older_daemon_is_no_failure_but_is_said() {
+        let checks = checks(|status| status.version = "0.0.9".into());
+        assert_eq!(verdict(&checks, DAEMON), Verdict::Warning);
+        assert_eq!(Diagnosis::of(checks).failure(), None);
+    }
+
+    #[test]
+    fn a_wrong_clock_and_a_lost_broker_fail_and_a_warning_warns() {
+        assert!(Diagnosis::of(checks(|_| {})).ok);
+        assert_eq!(verdict(&checks(|status| status.meshes[0].warnings = vec![SKEW.into()]), CLOCK), Verdict::Failed);
+        assert_eq!(verdict(&checks(|status| status.meshes[0].warnings = vec!["gap".into()]), "mesh"), Verdict::Warning);
+        let lost = checks(|status| status.meshes[0].mesh.connected = false);
+        assert_eq!((verdict(&lost, "broker"), verdict(&lost, CLOCK)), (Verdict::Failed, Verdict::Skipped));
+        let left = checks(|status| status.meshes[0].mesh.state = "left".into());
+        assert_eq!(verdict(&left, "broker"), Verdict::Skipped);
+    }
+}

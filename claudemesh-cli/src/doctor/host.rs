@@ -32,8 +32,13 @@ pub(crate) fn program(binary: Option<&Binary>) -> Check {
     match binary.version {
         None => Check::warning(NAME, format!("{path} does not say its version"), "run `claude --version` to see why"),
         Some(version) if version < OLDEST => {
-            let message = format!("{path}, {version}: too old to load the plugin");
-            Check::failed(NAME, ErrorKind::Conflict, message, format!("{OLDEST} or later does: run `claude update`"))
+            let message = format!("{path}, {version}: too old");
+            Check::failed(
+                NAME,
+                ErrorKind::Conflict,
+                message,
+                format!("{OLDEST} or later is needed: run `claude update`"),
+            )
         }
         Some(version) if version < SOCKET => {
             let message = format!("{path}, {version}: messages reach a session at its hooks only");

@@ -10,7 +10,7 @@ use claudemesh_client::{Error, ErrorKind};
 
 /// The name of its program.
 pub(crate) const PROGRAM: &str = "claude";
-/// The oldest version that loads the plugin.
+/// The oldest version in which the plugin is known to work.
 pub(crate) const OLDEST: Version = Version(2, 1, 197);
 /// The oldest version in which messages reach a session while it works, with no flag and no login.
 pub(crate) const SOCKET: Version = Version(2, 1, 300);
