@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::service::MeshSelector;
 
 /// Number of the local API. A client and a daemon with different numbers do not work together.
-pub const LOCAL_API: u32 = 1;
+pub const LOCAL_API: u32 = 2;
 
 /// Largest request body.
 pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
