@@ -150,6 +150,6 @@ async fn a_warm_call_takes_milliseconds() {
 async fn the_version_is_the_daemons() {
     let served = served().await;
     let attached = Attached::open(&served.home).await.unwrap();
-    let expected = json!({"version": env!("CARGO_PKG_VERSION"), "api": 1, "pid": std::process::id()});
+    let expected = json!({"version": env!("CARGO_PKG_VERSION"), "api": 2, "pid": std::process::id()});
     assert_eq!(json(attached.version()), expected);
 }
