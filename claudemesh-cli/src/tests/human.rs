@@ -99,7 +99,7 @@ team  selected
   members  2
   unread   2 messages
   to send  1 message
-hints: say in #deploys what goes out
+  hints    say in #deploys what goes out
 warning: the clock is 3 s off
 incomplete: the key to epoch 1 of the whole mesh is not here yet; a member who has it hands it on
 incomplete: the keys to epochs 1-3, 5 of #general are not here yet; a member who has them hands them on
