@@ -65,7 +65,17 @@ fn format() -> Outcome<Note> {
 }
 
 fn clippy() -> Outcome<Note> {
-    run_command(&mut cargo(["clippy", "--workspace", "--all-targets", "--features", HOST_TESTS, "--", "-D", "warnings"])).map(Note::from)
+    run_command(&mut cargo([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--features",
+        HOST_TESTS,
+        "--",
+        "-D",
+        "warnings",
+    ]))
+    .map(Note::from)
 }
 
 /// A workspace build unifies features, so code that lacks one of them shows only here.

@@ -272,8 +272,11 @@ impl Session {
     /// Follows a log that a member says is open to this device.
     pub(super) fn take_invitation<R>(&mut self, log: LogId, cx: &mut Context<'_, R>) {
         let open = self.logs.logs.values().filter(|log| log.open).count();
-        if self.logs.open(&log).is_none() && open < MAX_OPEN {
-            self.open_log(log, LogPolicy::OPEN, cx);
+        match self.logs.open(&log) {
+            // It was shut, and may be open to this device now.
+            Some(log) if log.link.shut => log.link.retry_at = Some(cx.now),
+            None if open < MAX_OPEN => self.open_log(log, LogPolicy::OPEN, cx),
+            _ => {}
         }
     }
 
