@@ -237,6 +237,8 @@ class MeshStatus(Record):
     """The mesh."""
     queued: int
     """Messages still to be sent."""
+    writing: int
+    """Posts and other changes of topics, groups, state, memory and tasks that the mesh does not have yet."""
     held: int
     """Messages held, with the reasons."""
     unread: int
@@ -283,6 +285,8 @@ class Session(Record):
     """Working directory, when shared."""
     status: Activity
     """Status."""
+    summary: str | None
+    """Summary set by the session."""
 
 
 class From(Record):
@@ -333,7 +337,10 @@ class Sent(Record):
     to: list[MemberRef]
     """Who it goes to."""
     reason: str | None
-    """Why, when held, expired or refused."""
+    """Why, when held, expired or refused; when delivered, why it waits on the recipient's side."""
+    session: str | None
+    """Which session of the one recipient it is for: that which was addressed or has it, else that which the recipient's
+    presence puts first."""
 
 
 class RecipientStatus(Record):
@@ -348,7 +355,10 @@ class RecipientStatus(Record):
     at: str
     """Since when."""
     reason: str | None
-    """Why, when held, expired or refused."""
+    """Why, when held, expired or refused; when delivered, why it waits on the recipient's side: `turn`, `low`, `dnd`,
+    `permission` or `limit`."""
+    session: str | None
+    """The session that was addressed, or that has it."""
 
 
 class MessageStatus(Record):
